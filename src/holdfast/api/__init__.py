@@ -1,0 +1,1 @@
+"""HTTP: the endpoint table, requests and answers. The only code that knows ASGI."""

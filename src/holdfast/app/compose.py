@@ -1,0 +1,179 @@
+"""The composition root: from settings to the registry's ASGI application."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import structlog
+
+from holdfast.api.entry import Api
+from holdfast.api.health import Health
+from holdfast.api.services import Limits, Services
+from holdfast.app import place as places
+from holdfast.app.place import Place, PlaceError
+from holdfast.auth.anonymous import AnonymousAuthenticator
+from holdfast.auth.htpasswd import HtpasswdAuthenticator
+from holdfast.auth.policy import AllowAll
+from holdfast.auth.port import Authenticator
+from holdfast.config.settings import Settings
+from holdfast.metadata.port import Connection, Database, DatabaseError
+from holdfast.metadata.queries import blobs, meta, repositories
+from holdfast.metadata.sqlite import SQLiteDatabase
+from holdfast.model.errors import Failure
+from holdfast.observability.access import AccessLog
+from holdfast.registry.blobs import Blobs
+from holdfast.registry.clock import Clock, system_clock
+from holdfast.registry.manifests import Manifests
+from holdfast.registry.repositories import Repositories
+from holdfast.registry.tree import TreeWriter
+from holdfast.registry.uploads import Uploads
+from holdfast.storage import paths
+from holdfast.storage.filesystem import FilesystemBlobStore
+from holdfast.storage.locks import FileLocks, Locks, MemoryLocks
+from holdfast.storage.memory import MemoryBlobStore
+from holdfast.storage.port import BlobStore, StorageError
+
+EXPIRE_EVERY = 3600.0
+"""Seconds between two looks for old uploads, by one of the workers."""
+
+log = structlog.get_logger("holdfast")
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What one worker process serves; `close` lets go of everything."""
+
+    api: Api
+    close: Callable[[], Awaitable[None]]
+
+
+async def build(
+    settings: Settings, place: Place, start: str, *, reports: bool, clock: Clock = system_clock
+) -> Registry:
+    """Build everything, in the process and on the event loop that will use it. `start` tells one start of the
+    server from another; `reports`: whether this process logs what every worker notices alike."""
+    async with AsyncExitStack() as stack:
+        store, database, locks = _back_ends(settings, place)
+        stack.push_async_callback(store.close)
+        stack.push_async_callback(database.close)
+        stack.callback(locks.close)
+        tree = TreeWriter(database, store, locks, clock)
+        stack.push_async_callback(tree.close)
+        if place.mode != "read-only":
+            async with locks.hold("start"):
+                await _recognise(database, store, place)
+                await _recover(database, tree, start)
+        authenticator = _authenticator(settings, reports)
+        stack.push_async_callback(authenticator.close)
+        access_log = _access_log(settings)
+        if access_log:
+            stack.callback(access_log.flush)
+        uploads = Uploads(database, store, tree, clock)
+        if reports and place.mode != "read-only":
+            stack.push_async_callback(_stopped, asyncio.create_task(_expire_uploads(uploads)))
+        services = Services(
+            blobs=Blobs(database, store, tree, clock),
+            uploads=uploads,
+            manifests=Manifests(database, store, tree, clock),
+            repositories=Repositories(database, tree, uploads, clock),
+            policy=AllowAll(),
+            health=Health(database, store, writable=place.mode != "read-only"),
+            limits=Limits(settings.catalog.maxentries, settings.tags.maxtags),
+            host="" if settings.http.relativeurls else settings.http.host.rstrip("/"),
+        )
+        api = Api(
+            services,
+            authenticator,
+            access_log,
+            settings.http.headers,
+            body_timeout=settings.server.bodytimeout,
+            delete_enabled=settings.storage.delete.enabled,
+        )
+        return Registry(api, stack.pop_all().aclose)
+    raise AssertionError  # pragma: no cover - the block above returns or raises
+
+
+def _back_ends(settings: Settings, place: Place) -> tuple[BlobStore, Database, Locks]:
+    if place.root is None:
+        return MemoryBlobStore(), SQLiteDatabase(None), MemoryLocks()
+    reserve = settings.storage.filesystem.minfree if settings.storage.filesystem else 0
+    store = FilesystemBlobStore(place.root, reserve, place.metadata)
+    database = SQLiteDatabase(place.metadata, place.mode)
+    locks = FileLocks(place.metadata / "tree.lock") if place.mode == "shared" and place.metadata else MemoryLocks()
+    return store, database, locks
+
+
+async def _recognise(database: Database, store: BlobStore, place: Place) -> None:
+    """See that database and tree belong together; raises `PlaceError` if they do not."""
+    if place.root is None:
+        return
+    known = await database.read(lambda c: meta.get(c, "instance"))
+    found = (await store.read_file(paths.INSTANCE) or b"").decode("ascii", "replace").strip()
+    if found and found != known:
+        raise PlaceError(
+            f"{place.root} was filled by a registry whose database is not the one in {place.metadata};"
+            " set metadata.path to the directory that has it"
+        )
+    empty = await database.read(repositories.are_none)
+    if not found and known and not empty and not places.has_repositories(place.root):
+        raise PlaceError(f"{place.root} is empty, but the database in {place.metadata} is not: is a disk not mounted?")
+    if not known:
+        if empty and places.has_repositories(place.root):
+            raise PlaceError(
+                f"{place.root} holds repositories that the database in {place.metadata} does not know, and importing them is not"
+                " possible yet; choose an empty storage.filesystem.rootdirectory, or set metadata.path to the right directory"
+            )
+        fresh = str(uuid4())
+        known = await database.write(lambda c: meta.put_once(c, "instance", fresh))
+    if not found:
+        await store.write_files([(paths.INSTANCE, f"{known}\n".encode())])
+
+
+async def _recover(database: Database, tree: TreeWriter, start: str) -> None:
+    """Finish what killed processes left behind, before this worker answers. The first worker of a start knows that nobody else is
+    at work: claims are void then, and a foreign link is registry:2's.
+    """
+
+    def begun(connection: Connection) -> None:
+        blobs.release_all(connection)
+        meta.put(connection, "start", start)
+
+    first = await database.read(lambda c: meta.get(c, "start")) != start
+    written = await tree.drain(adopt=first)
+    if first:
+        await database.write(begun)
+    if written:
+        log.info("wrote links that were left unwritten", links=written)
+
+
+async def _expire_uploads(uploads: Uploads) -> None:
+    while True:
+        try:
+            expired = await uploads.expire()
+            if expired:
+                log.info("gave up uploads that nobody went on with", uploads=expired)
+        except (StorageError, DatabaseError, Failure) as error:
+            log.error("old uploads were not given up", error=str(error))
+        await asyncio.sleep(EXPIRE_EVERY)
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _authenticator(settings: Settings, reports: bool) -> Authenticator:
+    htpasswd = settings.auth.htpasswd
+    if htpasswd is None:
+        return AnonymousAuthenticator()
+    return HtpasswdAuthenticator(str(Path(htpasswd.path)), htpasswd.realm, report=reports)
+
+
+def _access_log(settings: Settings) -> AccessLog | None:
+    if settings.log.accesslog.disabled:
+        return None
+    return AccessLog(json=settings.log.formatter != "text", fields=settings.log.fields)

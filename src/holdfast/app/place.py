@@ -1,0 +1,138 @@
+"""Where a server keeps its data, and what that place allows."""
+
+import fcntl
+import os
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from holdfast.config.settings import Settings
+from holdfast.metadata.sqlite import FILE, Mode
+from holdfast.storage import paths
+from holdfast.storage.filesystem import prepare
+
+NETWORK = frozenset(
+    "nfs nfs4 cifs smb3 smbfs 9p afs ceph glusterfs lustre ocfs2 gfs2 beegfs davfs fuse virtiofs vboxsf prl_fs".split()  # noqa: SIM905
+)
+"""File systems on which several processes, or machines, cannot share the memory that SQLite's WAL needs."""
+
+
+class PlaceError(Exception):
+    """The data cannot be kept there; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Directories of the data (None: in memory) and of the database, and how the database can be opened."""
+
+    root: Path | None
+    metadata: Path | None
+    mode: Mode
+    why: str = ""
+
+    @property
+    def single(self) -> bool:
+        """Whether one process alone can serve it."""
+        return self.root is None or self.mode == "exclusive"
+
+
+def find(settings: Settings) -> Place:
+    """Look at the place that the settings name, making the directory if it is not there. Raises `PlaceError`."""
+    if settings.storage.filesystem is None:
+        return Place(None, None, "exclusive")
+    root = Path(settings.storage.filesystem.rootdirectory).absolute()
+    metadata = Path(settings.metadata.path).absolute() if settings.metadata.path else root / "holdfast"
+    try:
+        for directory in (root, metadata, root / paths.ROOT):
+            directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
+        raise PlaceError(f"cannot keep data in {root}: {error.filename}: {error.strerror}") from None
+    except OSError as error:
+        return _read_only(Path(error.filename or root), metadata, error, root)
+    for directory in (root, root / paths.ROOT, metadata):
+        if not os.access(directory, os.W_OK):
+            return _read_only(directory, metadata, PermissionError(f"user {os.geteuid()} may not"), root)
+    kind = file_system(metadata)
+    if kind in NETWORK or kind.startswith("fuse."):
+        why = f"{metadata} is on a network file system ({kind}): one worker, no WAL; set metadata.path to a local disk"
+        return Place(root, metadata, "exclusive", why)
+    return Place(root, metadata, "shared")
+
+
+def _read_only(directory: Path, metadata: Path, error: OSError, root: Path) -> Place:
+    why = f"cannot write to {directory} ({error.strerror or error})"
+    if not (metadata / FILE).is_file():
+        raise PlaceError(f"{why}, and there is no registry to serve from it")
+    return Place(root, metadata, "read-only", f"{why}: serving pulls only")
+
+
+def file_system(path: Path) -> str:
+    """The type of the file system that holds `path`, as the kernel names it; empty where that cannot be told."""
+    found, kind = "", ""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    resolved = str(path.resolve())
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = before.split()[4].encode().decode("unicode_escape")
+        inside = resolved == point or resolved.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(found):
+            found, kind = point, after.split()[0]
+    return kind
+
+
+def lock(place: Place, addr: str) -> list[int]:
+    """Take the place for this server, until all its processes have ended, and tidy it; gives the locks' descriptors.
+
+    Both the root and the database's directory are taken: either may be shared by mistake. Raises `PlaceError`, naming the server
+    that has it.
+    """
+    if place.root is None or place.metadata is None or place.mode == "read-only":
+        return []
+    own = place.root / paths.ROOT / paths.OWN
+    held: list[int] = []
+    try:
+        own.mkdir(exist_ok=True)
+        for directory in (own, place.metadata):
+            held.append(_taken(directory / "server.lock", place, addr))
+        prepare(place.root)
+    except PermissionError as error:
+        raise PlaceError(
+            f"{error.filename} cannot be written by user {os.geteuid()}, as which the server runs;"
+            f" give it the directory: chown -R {os.geteuid()} {Path(error.filename).parent}"
+        ) from None
+    except OSError as error:
+        raise PlaceError(f"cannot keep data in {place.root}: {error}") from None
+    return held
+
+
+def _taken(path: Path, place: Place, addr: str) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(file, 4096).decode("utf-8", "replace").strip()
+        os.close(file)
+        raise PlaceError(
+            f"another server uses {place.root}: {holder or 'it has not said who it is'};"
+            " stop it first, or give this one another storage.filesystem.rootdirectory"
+        ) from None
+    except OSError:
+        return file  # a file system without locks: nobody can be kept out of it
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    holder = f"process {os.getpid()} on {socket.gethostname()}, listening on {addr}, since {since}"
+    os.ftruncate(file, 0)
+    os.pwrite(file, f"{holder}\n".encode(), 0)
+    return file
+
+
+def has_repositories(root: Path) -> bool:
+    """Whether the tree below `root` has a repository, whoever made it."""
+    try:
+        with os.scandir(root / paths.ROOT / "repositories") as entries:
+            return any(True for _ in entries)
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,84 @@
+"""`holdfast serve`: everything that happens before the first request."""
+
+import ipaddress
+import os
+from collections.abc import Callable
+
+import structlog
+
+from holdfast.app import place as places
+from holdfast.app.current import Current
+from holdfast.app.inherited import InheritedFile
+from holdfast.app.listeners import Listeners
+from holdfast.app.place import Place, PlaceError
+from holdfast.app.supervisor import Supervisor
+from holdfast.app.tls import TLSError
+from holdfast.auth.users import UsersFileError, prepare
+from holdfast.config.load import Loaded
+from holdfast.config.settings import Settings
+from holdfast.observability import logs
+from holdfast.observability.writer import open_standard_files
+
+log = structlog.get_logger("holdfast")
+
+
+def serve(read: Callable[[], Loaded]) -> int:
+    """Serve until stopped; gives the exit status. What prevents the start is logged, with what to do about it.
+
+    `read` reads the configuration, now and at each reload. Raises `ConfigurationError` if it cannot be used now.
+    """
+    open_standard_files()
+    loaded = read()
+    settings = loaded.settings
+    logs.configure(settings.log.level, settings.log.formatter, settings.log.fields)
+    for warning in loaded.warnings:
+        log.warning(warning)
+    try:
+        listeners = Listeners(settings.http.addr)
+        if settings.auth.htpasswd:
+            prepare(settings.auth.htpasswd.path)
+        place = places.find(settings)
+        current = Current(loaded, read, place)
+        held = [InheritedFile(file) for file in places.lock(place, settings.http.addr)]
+        listeners.share(workers(settings, place))
+    except (PlaceError, TLSError, UsersFileError) as error:
+        log.error(str(error))
+        return 1
+    supervisor = Supervisor(current, listeners, held, settings.http.draintimeout)
+    return supervisor.serve(lambda: _announce(settings, place, listeners))
+
+
+def workers(settings: Settings, place: Place) -> int:
+    """How many worker processes serve."""
+    if place.single:
+        return 1
+    return settings.server.workers or len(os.sched_getaffinity(0))
+
+
+def _announce(settings: Settings, place: Place, listeners: Listeners) -> None:
+    scheme = "https" if settings.http.tls.certificate else "http"
+    host, port = listeners.address
+    shown = f"[{host}]" if ":" in host else host
+    log.info("serving", url=f"{scheme}://{shown}:{port}", workers=listeners.count, engine=settings.server.engine)
+    if place.root is None:
+        log.warning("storage is in memory: everything is lost at the stop")
+    else:
+        delete = settings.storage.delete.enabled
+        log.info("storage", root=str(place.root), metadata=str(place.metadata), mode=place.mode, delete=delete)
+    if place.why:
+        log.warning(place.why)
+    kind = (
+        f"htpasswd ({settings.auth.htpasswd.path})" if settings.auth.htpasswd else "none: everybody may push and pull"
+    )
+    log.info("authentication", kind=kind)
+    if scheme == "http" and not _is_loopback(host):
+        log.warning(
+            "plain HTTP on a public address: passwords and images can be read on the way; set http.tls or put a TLS proxy in front"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

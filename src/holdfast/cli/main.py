@@ -1,0 +1,36 @@
+"""The command line."""
+
+import sys
+
+import click
+
+from holdfast import __version__
+from holdfast.cli.certificate import certificate
+from holdfast.cli.config import config
+from holdfast.cli.htpasswd import htpasswd
+from holdfast.config.load import ConfigurationError, load_process
+
+
+@click.group()
+@click.version_option(__version__, prog_name="holdfast")
+def main() -> None:
+    """Holdfast: a private container registry."""
+
+
+@main.command()
+@click.argument("path", metavar="[CONFIG]", required=False)
+def serve(path: str | None) -> None:
+    """Serve the registry, as the file CONFIG (or REGISTRY_CONFIGURATION_PATH) and the REGISTRY_* variables say."""
+    from holdfast.app.serve import serve as run  # noqa: PLC0415 - other commands start quicker without
+
+    try:
+        status = run(lambda: load_process(path))
+    except ConfigurationError as error:
+        for message in error.messages:
+            click.echo(f"Error: {message}", err=True)
+        raise SystemExit(1) from None
+    sys.exit(status)
+
+
+for command in (config, htpasswd, certificate):
+    main.add_command(command)

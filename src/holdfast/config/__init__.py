@@ -1,0 +1,1 @@
+"""Typed settings, declared once, and how they are read."""

@@ -1,0 +1,136 @@
+"""The settings classes as a tree that can be walked: what every reader and printer of settings starts from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from holdfast.config.settings import Section, Settings
+
+REQUIRED = msgspec.NODEFAULT
+"""The default of a setting that has none."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value: a text, number, truth value, list, or (`is_map`) a mapping with names of the user's choice."""
+
+    key: str
+    type: Any
+    meta: Meta
+    default: Any
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return variable_name(self.key)
+
+    @property
+    def help(self) -> str:
+        """What it does, for people."""
+        return self.meta.description or ""
+
+    @property
+    def is_map(self) -> bool:
+        """Whether it is a mapping whose names are not declared."""
+        return get_origin(self.type) is dict
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the text given for it is its value, whatever YAML would make of that text."""
+        return self.type is str or get_origin(self.type) is Literal
+
+    @property
+    def annotated(self) -> Any:
+        """The type with its limits, for `msgspec.convert`."""
+        return Annotated[self.type, self.meta]
+
+    def marked(self, mark: str) -> bool:
+        """Whether `setting(...)` was given this mark (`secret`, `ours`, `duration`, `lowered`)."""
+        return bool((self.meta.extra or {}).get(mark))
+
+    @property
+    def retired(self) -> dict[str, str]:
+        """Values of registry:2 that are replaced by others."""
+        return dict((self.meta.extra or {}).get("retired", {}))
+
+    def item(self, name: str) -> "Setting":
+        """The declaration of one entry of a mapping."""
+        extra = dict(self.meta.extra or {})
+        meta = Meta(description=self.meta.description, extra=extra)
+        return Setting(f"{self.key}.{name}", get_args(self.type)[1], meta, REQUIRED)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A section: settings and further sections by name. `alternative`: given or not, beside others like it."""
+
+    key: str
+    struct: type[Section]
+    children: dict[str, "Setting | Table"]
+    alternative: bool
+
+    @property
+    def alternatives(self) -> list[str]:
+        """The names of which at most one may be given; empty for most sections."""
+        return [name for name, child in self.children.items() if isinstance(child, Table) and child.alternative]
+
+    @property
+    def strict(self) -> bool:
+        """Whether an unknown key in the file stops the start."""
+        return self.struct.strict
+
+
+Declared = Setting | Table
+
+
+@cache
+def declarations() -> Table:
+    """The whole configuration, from `Settings`."""
+    return declare(Settings)
+
+
+def declare(struct: type[Section]) -> Table:
+    """The tree of a struct that stands for a whole file."""
+    return _table(struct, "", alternative=False)
+
+
+def settings(table: Table | None = None) -> Iterator[Setting]:
+    """Each declared setting in the order of the file."""
+    for child in (table or declarations()).children.values():
+        if isinstance(child, Table):
+            yield from settings(child)
+        else:
+            yield child
+
+
+def variable_name(key: str) -> str:
+    """The variable for a key: `http.addr` gives `REGISTRY_HTTP_ADDR`."""
+    return "REGISTRY_" + key.upper().replace(".", "_")
+
+
+def join(parent: str, name: str) -> str:
+    """The key of `name` in the section `parent`, which is empty for the whole file."""
+    return f"{parent}.{name}" if parent else name
+
+
+def _table(struct: type[Section], key: str, *, alternative: bool) -> Table:
+    hints = get_type_hints(struct, include_extras=True)
+    fields = {field.name: field for field in msgspec.structs.fields(struct)}
+    children = {name: _declared(join(key, name), hints[name], field) for name, field in fields.items()}
+    return Table(key, struct, children, alternative)
+
+
+def _declared(key: str, hint: Any, field: msgspec.structs.FieldInfo) -> Declared:
+    if get_origin(hint) is Annotated:
+        bare, meta = get_args(hint)[:2]
+        default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+        return Setting(key, bare, meta, default)
+    if get_origin(hint) is UnionType:
+        (struct,) = (arm for arm in get_args(hint) if arm is not NoneType)
+        return _table(struct, key, alternative=True)
+    return _table(hint, key, alternative=False)

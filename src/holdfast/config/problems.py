@@ -1,0 +1,56 @@
+"""What is wrong with a configuration, in words that say what to do."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from holdfast.config.declared import settings
+from holdfast.config.tree import Plain
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used. `messages` name each problem; the text is all of them, one a line."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__("\n".join(messages))
+        self.messages = messages
+
+
+@dataclass
+class Findings:
+    """Problems, which stop the start, and warnings, which do not, in the order in which they are met."""
+
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
+    """The keys whose values could not be read."""
+
+
+def hint(nearest: str) -> str:
+    """The end of a message about an unknown name."""
+    return f"; did you mean {nearest}?" if nearest else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like this one; empty if none is."""
+    return next(iter(difflib.get_close_matches(name, list(known), 1, 0.7)), "")
+
+
+def nearest_key(key: str, siblings: Iterable[str]) -> str:
+    """The declared key that was probably meant: a neighbour that is spelt alike, or the same name elsewhere."""
+    parent, _, name = key.rpartition(".")
+    close = nearest(name.lower(), siblings)
+    if close:
+        return f"{parent}.{close}" if parent else close
+    sections = {setting.key.rpartition(".")[0] for setting in settings()}
+    everywhere = sorted({*(setting.key for setting in settings()), *sections})
+    return next((known for known in everywhere if known.rpartition(".")[2] == name.lower()), "")
+
+
+def found(value: Plain) -> str:
+    """A given value, short enough for a message."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:57] + "...")
+    if value is None:
+        return "nothing"
+    return "a list" if isinstance(value, list) else "a mapping"

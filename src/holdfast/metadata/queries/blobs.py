@@ -1,0 +1,151 @@
+"""Blobs: which exist, which repository has which."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from holdfast.metadata.port import Connection
+from holdfast.metadata.queries.repositories import make, number, numbered, text
+from holdfast.model.digests import Digest
+from holdfast.model.errors import UNAVAILABLE, Failure
+
+TOGETHER = 500
+"""The most parameters in one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob: the sha256 digest that its bytes are kept under, and its size in bytes."""
+
+    digest: Digest
+    size: int
+
+
+def find(connection: Connection, repository: str, digest: Digest) -> Blob | None:
+    """A blob of a repository, by any of its digests."""
+    if digest.startswith("sha256:"):
+        row = connection.one(
+            "SELECT b.digest, b.size FROM repositories r JOIN repository_blobs l ON l.repository_id = r.id AND l.digest = ?"
+            " JOIN blobs b ON b.digest = l.digest WHERE r.name = ? AND b.state IN ('live', 'condemned')",
+            digest,
+            repository,
+        )
+    else:
+        row = connection.one(
+            "SELECT b.digest, b.size FROM aliases a JOIN blobs b ON b.digest = a.target"
+            " JOIN repository_blobs l ON l.digest = b.digest JOIN repositories r ON r.id = l.repository_id"
+            " WHERE a.digest = ? AND r.name = ? AND b.state IN ('live', 'condemned')",
+            digest,
+            repository,
+        )
+    return Blob(Digest(text(row[0])), number(row[1])) if row else None
+
+
+def claim(connection: Connection, holder: str, digest: Digest, size: int, now: int) -> None:
+    """Say that `holder` is about to put a blob's bytes in place: its row becomes live, and stays so until `release`.
+
+    Raises `Failure(UNAVAILABLE)` while the blob is being deleted.
+    """
+    row = connection.one("SELECT state FROM blobs WHERE digest = ?", digest)
+    if row and row[0] == "deleting":
+        raise Failure(UNAVAILABLE, "this blob is being deleted at the moment", headers=[("Retry-After", "5")])
+    connection.run(
+        "INSERT INTO blobs (digest, size, state, created_at, touched_at) VALUES (?, ?, 'live', ?, ?)"
+        " ON CONFLICT (digest) DO UPDATE SET size = excluded.size, state = 'live', touched_at = excluded.touched_at",
+        digest,
+        size,
+        now,
+        now,
+    )
+    connection.run(
+        "INSERT INTO claims (holder, digest, claimed_at) VALUES (?, ?, ?)"
+        " ON CONFLICT (holder, digest) DO UPDATE SET claimed_at = excluded.claimed_at",
+        holder,
+        digest,
+        now,
+    )
+
+
+def claimed(connection: Connection, holder: str) -> Blob | None:
+    """The blob that a holder has claimed."""
+    row = connection.one(
+        "SELECT b.digest, b.size FROM claims c JOIN blobs b ON b.digest = c.digest WHERE c.holder = ?", holder
+    )
+    return Blob(Digest(text(row[0])), number(row[1])) if row else None
+
+
+def release(connection: Connection, holder: str) -> None:
+    """Drop what a holder has claimed."""
+    connection.run("DELETE FROM claims WHERE holder = ?", holder)
+
+
+def release_all(connection: Connection) -> None:
+    """Drop the claims of a former run, except those of uploads that can still be finished."""
+    connection.run("DELETE FROM claims WHERE holder NOT IN (SELECT id FROM uploads WHERE closed IS NULL)")
+
+
+def link(connection: Connection, repository: str, digest: Digest, now: int) -> bool:
+    """Give a live blob to a repository; tells whether it did not have it. The blob counts as used now."""
+    repository_id = make(connection, repository, now)
+    connection.run(
+        "UPDATE blobs SET state = 'live', touched_at = ? WHERE digest = ? AND state = 'condemned'", now, digest
+    )
+    changed = connection.run(
+        "INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        repository_id,
+        digest,
+        now,
+    )
+    return changed > 0
+
+
+def alias(connection: Connection, other: Digest, digest: Digest) -> bool:
+    """Record another digest of a blob; tells whether it is new."""
+    return (
+        connection.run("INSERT INTO aliases (digest, target) VALUES (?, ?) ON CONFLICT DO NOTHING", other, digest) > 0
+    )
+
+
+def aliases(connection: Connection, digest: Digest) -> list[Digest]:
+    """The other digests of a blob."""
+    return [Digest(text(row[0])) for row in connection.all("SELECT digest FROM aliases WHERE target = ?", digest)]
+
+
+def missing(connection: Connection, repository: str, wanted: Sequence[Digest]) -> list[Digest]:
+    """Those of `wanted` that a repository does not have, in the order given."""
+    present: set[str] = set()
+    for start in range(0, len(wanted), TOGETHER):
+        part = wanted[start : start + TOGETHER]
+        marks = ", ".join("?" * len(part))
+        rows = connection.all(
+            f"WITH wanted AS (SELECT digest AS asked, digest FROM blobs WHERE digest IN ({marks})"  # noqa: S608 - question marks
+            f" UNION ALL SELECT digest AS asked, target AS digest FROM aliases WHERE digest IN ({marks}))"
+            " SELECT w.asked FROM wanted w JOIN blobs b ON b.digest = w.digest AND b.state IN ('live', 'condemned')"
+            " JOIN repository_blobs l ON l.digest = w.digest JOIN repositories r ON r.id = l.repository_id WHERE r.name = ?",
+            *part,
+            *part,
+            repository,
+        )
+        present.update(text(row[0]) for row in rows)
+    return [digest for digest in wanted if digest not in present]
+
+
+def referenced(connection: Connection, repository: str, digests: Sequence[Digest]) -> bool:
+    """Tell whether a manifest of a repository has one of `digests` as config, layer or blob."""
+    marks = ", ".join("?" * len(digests))
+    row = connection.one(
+        "SELECT 1 FROM manifest_references f JOIN repositories r ON r.id = f.repository_id"  # noqa: S608 - question marks
+        f" WHERE f.child IN ({marks}) AND r.name = ? AND f.kind IN ('config', 'layer', 'blob') LIMIT 1",
+        *digests,
+        repository,
+    )
+    return row is not None
+
+
+def unlink(connection: Connection, repository: str, digest: Digest) -> bool:
+    """Take a blob from a repository; tells whether it had it. The bytes stay for the garbage collector."""
+    repository_id = numbered(connection, repository)
+    if repository_id is None:
+        return False
+    return (
+        connection.run("DELETE FROM repository_blobs WHERE repository_id = ? AND digest = ?", repository_id, digest) > 0
+    )

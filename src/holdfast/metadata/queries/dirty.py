@@ -1,0 +1,59 @@
+"""Names whose links in the tree are still to be written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from holdfast.metadata.port import Connection, Value
+from holdfast.metadata.queries.repositories import number, text
+
+
+@dataclass(frozen=True, slots=True)
+class DirtyRow:
+    """A name that moved: `kind` is blob, manifest, tag or repository; `name` a digest or tag; `before` what a tag pointed to."""
+
+    id: int
+    repository: str
+    kind: str
+    name: str
+    before: str | None
+
+
+def mark(connection: Connection, repository: str, kind: str, name: str, before: str | None) -> None:
+    """Record, in the transaction that moves it, that a name moves."""
+    connection.run(
+        "INSERT INTO dirty (repository, kind, name, before) VALUES (?, ?, ?, ?)", repository, kind, name, before
+    )
+
+
+def mark_position(connection: Connection) -> int:
+    """A number that all rows marked from now on exceed."""
+    row = connection.one("SELECT coalesce(max(id), 0) FROM dirty")
+    return number(row[0]) if row else 0
+
+
+def since(connection: Connection, position: int) -> list[DirtyRow]:
+    """The rows marked after `position`."""
+    rows = connection.all("SELECT id, repository, kind, name, before FROM dirty WHERE id > ? ORDER BY id", position)
+    return [DirtyRow(number(a), text(b), text(c), text(d), _optional(e)) for a, b, c, d, e in rows]
+
+
+def everything(connection: Connection, repository: str) -> list[tuple[str, str]]:
+    """All that a repository has now, as `kind` and `name` of rows."""
+    rows = connection.all(
+        "WITH r AS (SELECT id FROM repositories WHERE name = ?)"
+        " SELECT 'blob', digest FROM repository_blobs WHERE repository_id IN (SELECT id FROM r)"
+        " UNION ALL SELECT 'manifest', blob FROM manifests WHERE repository_id IN (SELECT id FROM r)"
+        " UNION ALL SELECT 'tag', name FROM tags WHERE repository_id IN (SELECT id FROM r)",
+        repository,
+    )
+    return [(text(kind), text(name)) for kind, name in rows]
+
+
+def clean(connection: Connection, ids: Sequence[int]) -> None:
+    """Forget rows whose links have been written."""
+    for id_ in ids:
+        connection.run("DELETE FROM dirty WHERE id = ?", id_)
+
+
+def _optional(value: Value) -> str | None:
+    return None if value is None else text(value)

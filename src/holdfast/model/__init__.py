@@ -1,0 +1,1 @@
+"""Pure protocol knowledge: digests, names, media types, manifests, ranges, pages, errors. Standard library only."""

@@ -1,0 +1,115 @@
+"""Blobs of repositories: reading, mounting, deleting. (distribution-spec 1.1 "Pulling blobs", "Mounting", "Deleting blobs")"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from holdfast.metadata.port import Connection, Database
+from holdfast.metadata.queries import blobs, dirty, repositories
+from holdfast.metadata.queries.blobs import Blob
+from holdfast.metadata.queries.dirty import DirtyRow
+from holdfast.model.digests import Digest
+from holdfast.model.errors import BLOB_REFERENCED, BLOB_UNKNOWN, NAME_UNKNOWN, Failure
+from holdfast.model.names import is_repository
+from holdfast.registry.clock import Clock
+from holdfast.registry.tree import TreeWriter
+from holdfast.storage.port import BlobReader, BlobStore
+
+log = structlog.get_logger("holdfast.blobs")
+
+SEARCHED = 100
+"""The most repositories that are looked at for a mount without a source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blobs:
+    """The blobs of all repositories."""
+
+    database: Database
+    store: BlobStore
+    tree: TreeWriter
+    clock: Clock
+
+    async def find(self, repository: str, digest: Digest) -> Blob:
+        """A blob of a repository. Raises `Failure(BLOB_UNKNOWN)` or `Failure(NAME_UNKNOWN)`."""
+        found = await self.database.read(lambda c: blobs.find(c, repository, digest))
+        if found is None:
+            known = await self.database.read(lambda c: repositories.numbered(c, repository))
+            raise Failure(
+                NAME_UNKNOWN if known is None else BLOB_UNKNOWN, detail={"name": repository, "digest": digest}
+            )
+        return found
+
+    async def open(self, repository: str, digest: Digest) -> BlobReader:
+        """Open a blob of a repository; the caller closes it. Raises as `find`, also where the bytes are lost: then a push mends it."""
+        found = await self.find(repository, digest)
+        reader = await self.store.open(found.digest)
+        if reader is not None and reader.size == found.size:
+            return reader
+        if reader is not None:
+            reader.close()
+        log.error(
+            "a blob's bytes are missing or not all there; pushing it again mends it",
+            repository=repository,
+            digest=found.digest,
+            size=found.size,
+            present=reader.size if reader else None,
+        )
+        raise Failure(BLOB_UNKNOWN, detail={"name": repository, "digest": digest})
+
+    async def mount(self, repository: str, digest: Digest, source: str | None, may_pull: Callable[[str], bool]) -> bool:
+        """Give a repository a blob that another one has; tells whether it could.
+
+        `source`: where to look, or None for anywhere that `may_pull` allows. A source that may not be pulled is as if it were not there.
+        """
+        if source is None:
+            sources = await self.database.read(lambda c: repositories.with_blob(c, digest, SEARCHED))
+        else:
+            sources = [source] if is_repository(source) else []
+        allowed = [name for name in sources if may_pull(name)]
+        if not await self._has_bytes(allowed, digest):
+            return False
+        now = self.clock()
+
+        def work(connection: Connection) -> list[DirtyRow] | None:
+            found = next((blob for name in allowed if (blob := blobs.find(connection, name, digest))), None)
+            if found is None:
+                return None
+            position = dirty.mark_position(connection)
+            if blobs.link(connection, repository, found.digest, now):
+                dirty.mark(connection, repository, "blob", found.digest, None)
+            return dirty.since(connection, position)
+
+        rows = await self.database.write(work)
+        if rows is None:
+            return False
+        await self.tree.write(rows)
+        return True
+
+    async def _has_bytes(self, sources: list[str], digest: Digest) -> bool:
+        """Tell whether one of `sources` has a blob whose bytes are there as well."""
+        for source in sources:
+            found = await self.database.read(partial(blobs.find, repository=source, digest=digest))
+            if found:
+                return await self.store.stat(found.digest) == found.size
+        return False
+
+    async def delete(self, repository: str, digest: Digest) -> None:
+        """Take a blob from a repository. Raises `Failure(BLOB_REFERENCED)` while a manifest there uses it, and as `find`."""
+        found = await self.find(repository, digest)
+
+        def work(connection: Connection) -> list[DirtyRow]:
+            names = [found.digest, *blobs.aliases(connection, found.digest)]
+            if blobs.referenced(connection, repository, names):
+                raise Failure(BLOB_REFERENCED, detail={"digest": digest}, headers=[("Allow", "GET, HEAD, OPTIONS")])
+            position = dirty.mark_position(connection)
+            if blobs.unlink(connection, repository, found.digest):
+                dirty.mark(connection, repository, "blob", found.digest, None)
+            repository_id = repositories.numbered(connection, repository)
+            if repository_id is not None and repositories.remove_if_empty(connection, repository_id):
+                dirty.mark(connection, repository, "repository", repository, None)
+            return dirty.since(connection, position)
+
+        await self.tree.write(await self.database.write(work))

@@ -1,0 +1,168 @@
+"""Manifests and tags. (distribution-spec 1.1 "Pulling manifests", "Pushing manifests", "Deleting", "Content Discovery")"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from holdfast.metadata.port import Connection, Database
+from holdfast.metadata.queries import blobs, dirty, manifests, repositories, tags
+from holdfast.metadata.queries.dirty import DirtyRow
+from holdfast.metadata.queries.manifests import Pushed, ReferrerRow, StoredManifest, Wanted
+from holdfast.model.digests import Digest, algorithm_of, digest_of
+from holdfast.model.errors import (
+    DIGEST_INVALID,
+    MANIFEST_BLOB_UNKNOWN,
+    MANIFEST_UNKNOWN,
+    NAME_UNKNOWN,
+    TAG_INVALID,
+    TOO_MANY_TAGS,
+    Failure,
+)
+from holdfast.model.manifests import Manifest, parse_manifest
+from holdfast.model.names import check_tag, is_tag
+from holdfast.model.pagination import Page
+from holdfast.registry.clock import Clock
+from holdfast.registry.tree import TreeWriter
+from holdfast.storage.port import BlobStore
+
+MOST_TAGS = 100
+"""The most tags that one push may set."""
+
+SMALL = 32 * 1024
+"""Bytes of a manifest up to which hashing and parsing it is quicker than handing it to a thread."""
+
+
+FEW = 200
+"""References up to which a first look, before anything is written, is worth its time on the event loop."""
+
+MOST_TOLD = 100
+"""The most missing blobs that an answer names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """The manifests and tags of all repositories."""
+
+    database: Database
+    store: BlobStore
+    tree: TreeWriter
+    clock: Clock
+
+    async def find(self, repository: str, reference: str) -> StoredManifest:
+        """A manifest by tag or digest. Raises `Failure(MANIFEST_UNKNOWN)` or `Failure(NAME_UNKNOWN)`."""
+        found = await self.database.read(lambda c: manifests.find(c, repository, reference))
+        return found or await self._unknown(repository, reference)
+
+    async def put(
+        self, repository: str, reference: str, extra_tags: Sequence[str], content_type: str, payload: bytes, actor: str
+    ) -> tuple[Digest, Manifest]:
+        """Keep a manifest of at most 4 MiB and let tags point to it; gives its digest as the client names it.
+
+        `reference` is a tag or the digest of `payload`; `extra_tags` go with a digest. Raises `Failure`: MANIFEST_INVALID,
+        MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID, TAG_INVALID, TOO_MANY_TAGS; `StorageError`.
+        """
+        wanted = _wanted_tags(reference, extra_tags)
+        self.store.check_room(len(payload))
+        if len(payload) <= SMALL:
+            pushed = _read(payload, content_type, reference)
+        else:
+            pushed = await asyncio.to_thread(_read, payload, content_type, reference)
+        if len(pushed.parsed.references) <= FEW:
+            await self.database.read(lambda c: _check_references(c, repository, pushed))
+        holder, now = str(uuid4()), self.clock()
+        await self.database.write(lambda c: blobs.claim(c, holder, pushed.blob, len(payload), now))
+
+        def work(connection: Connection) -> list[DirtyRow]:
+            _check_references(connection, repository, pushed)
+            position = dirty.mark_position(connection)
+            repository_id = repositories.make(connection, repository, now)
+            manifests.put(connection, repository_id, repository, pushed, now, actor)
+            for tag in wanted:
+                tags.move(connection, repository_id, repository, tag, pushed.digest, now, actor)
+            blobs.release(connection, holder)
+            return dirty.since(connection, position)
+
+        try:
+            await self.store.put(pushed.blob, payload)
+            rows = await self.database.write(work)
+        except BaseException:
+            await self.database.write(lambda c: blobs.release(c, holder))
+            raise
+        await self.tree.write(rows)
+        return pushed.digest, pushed.parsed
+
+    async def delete(self, repository: str, reference: str, actor: str) -> None:
+        """Remove a tag, or a manifest by digest with every tag on it. Raises as `find`."""
+        now = self.clock()
+
+        def work(connection: Connection) -> list[DirtyRow] | None:
+            position = dirty.mark_position(connection)
+            if is_tag(reference):
+                removed = tags.remove(connection, repository, reference, now, actor)
+            else:
+                removed = _remove_manifest(connection, repository, Digest(reference), now, actor)
+            return dirty.since(connection, position) if removed else None
+
+        rows = await self.database.write(work)
+        if rows is None:
+            await self._unknown(repository, reference)
+        else:
+            await self.tree.write(rows)
+
+    async def tags(self, repository: str, page: Page) -> list[str]:
+        """A page of tags, and one more where others follow. Raises `Failure(NAME_UNKNOWN)`."""
+        found = await self.database.remembered(("tags", repository, page), lambda c: tags.listed(c, repository, page))
+        if found is None:
+            raise Failure(NAME_UNKNOWN, detail={"name": repository})
+        return found
+
+    async def referrers(self, repository: str, wanted: Wanted) -> tuple[list[ReferrerRow], bool]:
+        """The manifests with a subject, none where anything is unknown, and whether there are more than fit."""
+        return await self.database.read(lambda c: manifests.referrers(c, repository, wanted))
+
+    async def _unknown(self, repository: str, reference: str) -> StoredManifest:
+        known = await self.database.read(lambda c: repositories.numbered(c, repository))
+        raise Failure(
+            NAME_UNKNOWN if known is None else MANIFEST_UNKNOWN, detail={"name": repository, "reference": reference}
+        )
+
+
+def _wanted_tags(reference: str, extra_tags: Sequence[str]) -> list[str]:
+    if len(extra_tags) > MOST_TAGS:
+        raise Failure(TOO_MANY_TAGS)
+    if is_tag(reference):
+        if extra_tags:
+            raise Failure(TAG_INVALID, "tag parameters go with a push by digest only")
+        return [reference]
+    return [check_tag(tag) for tag in dict.fromkeys(extra_tags)]
+
+
+def _read(payload: bytes, content_type: str, reference: str) -> Pushed:
+    blob = digest_of(payload)
+    digest = blob
+    if not is_tag(reference):
+        digest = Digest(reference)
+        if digest != blob and digest != digest_of(payload, algorithm_of(digest)):
+            raise Failure(DIGEST_INVALID, "the manifest does not have this digest", detail={"digest": digest})
+    return Pushed(digest, blob, payload, parse_manifest(payload, content_type))
+
+
+def _check_references(connection: Connection, repository: str, pushed: Pushed) -> None:
+    required = list(dict.fromkeys(reference.digest for reference in pushed.parsed.references if reference.required))
+    lacking = blobs.missing(connection, repository, required)
+    if lacking:
+        raise Failure(MANIFEST_BLOB_UNKNOWN, details=[{"digest": digest} for digest in lacking[:MOST_TOLD]])
+
+
+def _remove_manifest(connection: Connection, repository: str, digest: Digest, now: int, actor: str) -> bool:
+    repository_id = repositories.numbered(connection, repository)
+    if repository_id is None:
+        return False
+    for tag in tags.pointing_to(connection, repository_id, digest):
+        tags.remove(connection, repository, tag, now, actor)
+    if not manifests.remove(connection, repository_id, repository, digest):
+        return False
+    if repositories.remove_if_empty(connection, repository_id):
+        dirty.mark(connection, repository, "repository", repository, None)
+    return True

@@ -1,0 +1,1 @@
+"""Bytes: the blob store port, its contract suite and its implementations."""

@@ -1,0 +1,61 @@
+"""`holdfast config`, as a person or a program runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from holdfast.config.document import document
+
+RUN = "import sys; from holdfast.cli.config import config; sys.argv[0] = 'holdfast config'; config()"
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with only these `REGISTRY_*` variables."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+    return subprocess.run(
+        [sys.executable, "-c", RUN, *arguments],
+        env={**others, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_prints_settings_with_origins(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text("version: 0.1\nhttp:\n  addr: 127.0.0.1:5001\n  adr: x\n")
+    done = run(str(path), REGISTRY_STORAGE_DELETE_ENABLED="true")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert f"http.addr: 127.0.0.1:5001  # file {path} line 3" in lines
+    assert "storage.delete.enabled: true  # variable REGISTRY_STORAGE_DELETE_ENABLED" in lines
+    assert "log.level: info  # default" in lines
+    assert done.stderr.startswith(f"Warning: http.adr (file {path} line 4): ignored")
+
+
+def test_prints_json(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text("version: 0.1\ncatalog: {maxentries: 7}\nredis: {addr: x}\n")
+    done = run("--json", REGISTRY_CONFIGURATION_PATH=str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    printed = json.loads(done.stdout)
+    assert {"key": "catalog.maxentries", "value": 7, "origin": f"file {path} line 2"} in printed["settings"]
+    assert len(printed["warnings"]) == 1
+
+
+def test_prints_every_problem_and_ends_with_1(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.yml"
+    done = run(str(missing), REGISTRY_TAGS_MAXTAGS="x")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        f"Error: file {missing}: there is no such file; give the path of a configuration file, or none to use the defaults",
+        "Error: tags.maxtags (variable REGISTRY_TAGS_MAXTAGS): found 'x', expected a whole number, 1 or more",
+    ]
+
+
+def test_prints_the_reference_whatever_the_variables_say() -> None:
+    done = run("--document", REGISTRY_TAGS_MAXTAGS="x")
+    assert (done.returncode, done.stdout) == (0, document())

@@ -1,0 +1,1 @@
+"""Real container clients (Docker, Podman, Buildah, Skopeo) against the real server."""

@@ -1,0 +1,174 @@
+"""Files and variables with something that is not followed, and what is said about it."""
+
+from pathlib import Path
+
+import pytest
+
+from config.cases import VERSION, Case, read, values
+from holdfast.config.declared import variable_name
+from holdfast.config.foreign import FOREIGN
+from holdfast.config.load import ConfigurationError
+
+WARNING = [
+    Case(
+        "an empty variable of a driver that was not chosen",
+        "storage: inmemory",
+        {"REGISTRY_STORAGE_FILESYSTEM_MINFREE": "", "REGISTRY_AUTH_HTPASSWD_FOO": "x"},
+        {"storage.inmemory": {}, "auth": {}},
+        warnings=("REGISTRY_STORAGE_FILESYSTEM_MINFREE: ignored", "REGISTRY_AUTH_HTPASSWD_FOO: ignored"),
+    ),
+    Case(
+        "a secret that is not YAML",
+        "",
+        {"REGISTRY_HTTP_SECRET": "*{@: !", "REGISTRY_REDIS_PASSWORD": "\ta: b: c"},
+        warnings=("http.secret (variable REGISTRY_HTTP_SECRET): it has", "redis (variable REGISTRY_REDIS_PASSWORD)"),
+    ),
+    Case(
+        "an unknown section",
+        "htp: {addr: x}",
+        warnings=("htp (file FILE line 2): ignored, there is no such setting; did you mean http?",),
+    ),
+    Case(
+        "an unknown key",
+        "http: {adr: x}",
+        warnings=("http.adr (file FILE line 2): ignored, there is no such setting; did you mean http.addr?",),
+    ),
+    Case("a section one level too low", "htpasswd: {path: x}", warnings=("did you mean auth.htpasswd?",)),
+    Case(
+        "a key like no other",
+        "log: {zzzz: x}",
+        warnings=("log.zzzz (file FILE line 2): ignored, there is no such setting",),
+    ),
+    Case(
+        "an unknown variable",
+        "",
+        {"REGISTRY_HTTP_ADR": "x"},
+        warnings=("REGISTRY_HTTP_ADR: ignored, no setting has this name; did you mean REGISTRY_HTTP_ADDR?",),
+    ),
+    Case(
+        "a variable below a value",
+        "",
+        {"REGISTRY_HTTP_ADDR_X": "x"},
+        {"http.addr": ":5000"},
+        warnings=("REGISTRY_HTTP_ADDR_X: ignored",),
+    ),
+    Case(
+        "a variable in small letters",
+        "",
+        {"REGISTRY_http_addr": ":1"},
+        {"http.addr": ":5000"},
+        warnings=("REGISTRY_http_addr: ignored",),
+    ),
+    Case(
+        "a service of Kubernetes",
+        "",
+        {
+            "REGISTRY_PORT": "tcp://10.0.0.1:5000",
+            "REGISTRY_SERVICE_HOST": "10.0.0.1",
+            "REGISTRY_SERVICE_PORT_HTTP": "5000",
+            "REGISTRY_PORT_5000_TCP_ADDR": "10.0.0.1",
+            "REGISTRY_AUTH_PORT_5000_TCP": "tcp://10.0.0.2:5000",
+            "REGISTRY_PROXY_SERVICE_HOST": "10.0.0.3",
+        },
+        warnings=(
+            "REGISTRY_PORT, REGISTRY_SERVICE_HOST, REGISTRY_PROXY_SERVICE_HOST, REGISTRY_SERVICE_PORT_HTTP, "
+            "REGISTRY_AUTH_PORT_5000_TCP, REGISTRY_PORT_5000_TCP_ADDR: ignored; Kubernetes or Docker sets such",
+        ),
+    ),
+    Case(
+        "an empty number",
+        "catalog: {maxentries: 3}",
+        {"REGISTRY_CATALOG_MAXENTRIES": ""},
+        {"catalog.maxentries": 3},
+        warnings=("REGISTRY_CATALOG_MAXENTRIES: ignored, it is empty",),
+    ),
+    Case(
+        "empty authentication keeps the file's",
+        "auth: {htpasswd: {path: p}}",
+        {"REGISTRY_AUTH": " "},
+        {"auth.htpasswd.path": "p"},
+        warnings=("REGISTRY_AUTH: ignored, it is empty",),
+    ),
+    Case(
+        "a secret for uploads",
+        "",
+        {"REGISTRY_HTTP_SECRET": "s"},
+        warnings=("http.secret (variable REGISTRY_HTTP_SECRET): it has no effect here",),
+    ),
+    Case(
+        "a cache",
+        "storage: {cache: {blobdescriptor: inmemory}}",
+        warnings=("storage.cache (file FILE line 2): it has no effect here",),
+    ),
+    Case(
+        "a cache by variable",
+        "",
+        {"REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR": "redis"},
+        {"storage.filesystem.rootdirectory": "./data"},
+        warnings=("storage.cache (variable REGISTRY_STORAGE_CACHE",),
+    ),
+    Case(
+        "redis",
+        "redis: {addr: 'x:6379', pool: {maxidle: 1}}",
+        {"REGISTRY_REDIS_PASSWORD": "p"},
+        warnings=("redis (file FILE line 2): it has no effect here",),
+    ),
+    Case(
+        "health",
+        "health: {storagedriver: {enabled: true, interval: 10s, threshold: 3}}",
+        warnings=("health (file FILE line 2): it has no effect yet",),
+    ),
+    Case(
+        "purging",
+        "storage: {maintenance: {uploadpurging: {enabled: true}}}",
+        warnings=("storage.maintenance.uploadpurging (file FILE line 2): it has no effect yet",),
+    ),
+    Case(
+        "unknown maintenance",
+        "storage: {maintenance: }\nlog: {hooks: []}\nhttp: {tls: {ciphersuites: [x]}}",
+        warnings=("http.tls.ciphersuites (file FILE line 4): it has no effect here",),
+    ),
+    Case(
+        "an old TLS version",
+        "http: {tls: {minimumtls: tls1.0}}",
+        {},
+        {"http.tls.minimumtls": "tls1.2"},
+        warnings=("http.tls.minimumtls (file FILE line 2): tls1.0 is refused; tls1.2 is used",),
+    ),
+    Case(
+        "a key written twice",
+        "http:\n  addr: :1\n  addr: :2\n",
+        {},
+        {"http.addr": ":2"},
+        warnings=("addr (file FILE line 4): written twice; this last one counts",),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", WARNING, ids=str)
+def test_warnings(case: Case, tmp_path: Path) -> None:
+    loaded = read(tmp_path, VERSION + case.file, case.environ)
+    for wanted in case.warnings:
+        assert [
+            line for line in loaded.warnings if wanted.replace("file FILE", f"file {tmp_path / 'config.yml'}") in line
+        ]
+    assert len(loaded.warnings) == len(case.warnings), loaded.warnings
+    effective = values(loaded)
+    assert {key: effective.get(key) for key in case.values} == case.values
+
+
+@pytest.mark.parametrize("key", FOREIGN)
+def test_every_key_of_registry_2_is_known_in_file_and_variable(key: str, tmp_path: Path) -> None:
+    """Each leads to exactly one line that names it, and to no other."""
+    names = key.split(".")
+    text = "".join("  " * depth + f"{name}:\n" for depth, name in enumerate(names)) + "  " * len(names) + "sub: x\n"
+    origins = {text: f"file {tmp_path / 'config.yml'} line {len(names) + 1}", "": f"variable {variable_name(key)}_SUB"}
+    for file, origin in origins.items():
+        environ = {} if file else {f"{variable_name(key)}_SUB": "x"}
+        if FOREIGN[key].verdict == "stop":
+            with pytest.raises(ConfigurationError) as caught:
+                read(tmp_path, VERSION + file, environ)
+            (message,) = caught.value.messages
+        else:
+            (message,) = read(tmp_path, VERSION + file, environ).warnings
+        assert message.startswith(f"{key} ({origin}): ")

@@ -1,0 +1,94 @@
+"""Fixtures for tests against the real server: `registry` (each back end and engine), `client`, `repository`."""
+
+import itertools
+import re
+import signal
+from collections.abc import Callable, Generator, Iterator
+
+import pytest
+
+from harness.http import Client
+from harness.repository import Repository
+from harness.rules import every_answer
+from harness.server import Server
+
+BACK_ENDS = {
+    "memory": {"storage": "inmemory", "server.workers": "1"},
+    "files": {"server.workers": "2"},
+}
+ENGINES = ("granian", "uvicorn")
+
+_numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="more examples and rounds where a test draws them at random")
+
+
+@pytest.fixture(scope="session")
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether many examples are wanted."""
+    return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(scope="session", params=[(store, engine) for store in BACK_ENDS for engine in ENGINES], ids="-".join)
+def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server with deleting switched on: every back end on every engine."""
+    store, engine = request.param
+    settings = {**BACK_ENDS[store], "server.engine": engine, "storage.delete.enabled": "true"}
+    with Server(tmp_path_factory.mktemp(f"{store}-{engine}"), settings) as server:
+        yield server
+
+
+@pytest.fixture
+def client(registry: Server) -> Client:
+    """A client of `registry` that checks what holds for every answer."""
+    return Client(registry, check=every_answer)
+
+
+@pytest.fixture
+def new_repository(request: pytest.FixtureRequest, client: Client) -> Callable[[], Repository]:
+    """Makes names of repositories that no other test uses."""
+    test = re.sub(r"[^a-z0-9]+", "-", request.function.__name__.lower())
+    return lambda: Repository(client, f"{test}/r{next(_numbers)}")
+
+
+@pytest.fixture
+def repository(new_repository: Callable[[], Repository]) -> Repository:
+    """A repository that does not exist yet."""
+    return new_repository()
+
+
+@pytest.fixture
+def other(new_repository: Callable[[], Repository]) -> Repository:
+    """A second repository of the same server."""
+    return new_repository()
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Starts servers with settings of a test's own (once for each), and stops them at the end."""
+    servers: dict[frozenset[tuple[str, str]], Server] = {}
+
+    def start(**settings: str) -> Server:
+        keys = frozenset((key.replace("_", "."), value) for key, value in settings.items())
+        if keys not in servers:
+            servers[keys] = Server(tmp_path_factory.mktemp("server"), dict(keys)).start()
+        return servers[keys]
+
+    yield start
+    for server in servers.values():
+        server.signal(signal.SIGTERM)
+    for server in servers.values():
+        server.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of the server's log with the failure of a test that used it."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for fixture in item.funcargs.values():
+            if isinstance(fixture, Server):
+                report.sections.append(("server log", fixture.log_tail()))
+    return report

@@ -1,0 +1,5 @@
+"""The databases, each with the contract suites of the port and of the queries."""
+
+import pytest
+
+pytest.register_assert_rewrite("holdfast.metadata.contract", "holdfast.metadata.contract_queries")

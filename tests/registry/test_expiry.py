@@ -1,0 +1,55 @@
+"""Uploads that nobody goes on with are given up after a week. (A week passes here by the clock that the registry is given.)"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.metadata.sqlite import SQLiteDatabase
+from holdfast.model.errors import BLOB_UPLOAD_UNKNOWN, Failure
+from holdfast.registry.tree import TreeWriter
+from holdfast.registry.uploads import EXPIRY, Uploads
+from holdfast.storage import paths
+from holdfast.storage.filesystem import FilesystemBlobStore
+from holdfast.storage.locks import MemoryLocks
+
+
+class Content:
+    """A body that is there at once."""
+
+    def __init__(self, content: bytes) -> None:
+        self.length: int | None = len(content)
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+
+async def _expiry(root: Path) -> None:
+    now = 1_000_000
+    database, store = SQLiteDatabase(root / "holdfast"), FilesystemBlobStore(root)
+    uploads = Uploads(database, store, TreeWriter(database, store, MemoryLocks(), lambda: now), lambda: now)
+    try:
+        old = await uploads.start("a/b")
+        await uploads.append("a/b", old, None, Content(b"old"))
+        kept = await uploads.start("a/b")
+        directory = root / paths.ROOT / paths.upload("a/b", old)
+        assert directory.is_dir()
+        now += EXPIRY
+        await uploads.append("a/b", kept, None, Content(b"new"))
+        assert await uploads.expire() == 0
+        now += 1
+        assert await uploads.expire() == 1
+        assert not directory.exists()
+        assert await uploads.status("a/b", kept) == 3
+        with pytest.raises(Failure) as answer:
+            await uploads.status("a/b", old)
+        assert answer.value.kind is BLOB_UPLOAD_UNKNOWN
+    finally:
+        await database.close()
+        await store.close()
+
+
+def test_old_uploads_are_given_up(tmp_path: Path) -> None:
+    asyncio.run(_expiry(tmp_path))

@@ -1,0 +1,1 @@
+"""The tree on disk, as registry:2 reads it."""

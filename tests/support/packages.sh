@@ -1,0 +1,61 @@
+# Sourced by ./test: makes sure that the programs that the tests drive are there. As root, or with CI=true, missing ones are installed;
+# anybody else is told the command. Programs are looked for, not packages: Docker's own packages are as good as Debian's.
+
+# Prints the Debian packages of the missing programs, one on a line.
+missing_packages() {
+    while read -r program package; do
+        found=$(PATH=$PATH:/usr/sbin:/sbin command -v "$program") || found=
+        # Images are made from scratch, with nothing but this program: it must not need libraries.
+        if [ "$program" = busybox ] && ldd "$found" >/dev/null 2>&1; then
+            found=
+        fi
+        [ -n "$found" ] || printf '%s\n' "$package"
+    done <<END
+bindfs bindfs
+buildah buildah
+busybox busybox-static
+curl curl
+docker docker.io
+docker-registry docker-registry
+dockerd docker.io
+htpasswd apache2-utils
+ip iproute2
+iptables iptables
+mkfs.ext4 e2fsprogs
+openssl openssl
+podman podman
+skopeo skopeo
+strace strace
+END
+}
+
+install_packages() {
+    $sudo env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
+        apt-get -qq -o Dpkg::Use-Pty=0 --no-install-recommends --yes install "$@" </dev/null >&2
+}
+
+missing=$(missing_packages | sort -u | tr '\n' ' ')
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" = 0 ]; then
+        sudo=
+    elif [ "${CI:-}" = true ] && command -v sudo >/dev/null; then
+        sudo="sudo -n"
+    else
+        echo "test: programs are missing; run: sudo apt-get update && sudo apt-get install --no-install-recommends $missing" >&2
+        exit 1
+    fi
+    echo "test: installing $missing" >&2
+    $sudo apt-get -qq update </dev/null >&2
+    # shellcheck disable=SC2086 # a list of words
+    install_packages $missing
+    # Since Debian 13 docker.io is the daemon alone.
+    command -v docker >/dev/null || install_packages docker-cli
+    case $missing in
+    *docker-registry*)
+        # Its service would hold port 5000, Holdfast's own; the tests start the program themselves.
+        if [ -d /run/systemd/system ]; then
+            $sudo systemctl disable --now docker-registry </dev/null >&2
+        fi
+        ;;
+    esac
+fi
