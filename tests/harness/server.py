@@ -99,13 +99,9 @@ class Server:
         queue = [self.pid]
         while queue:
             parent = queue.pop(0)
-            for task in Path(f"/proc/{parent}/task").glob("*/children"):
-                try:
-                    below = [int(child) for child in task.read_text().split()]
-                except (FileNotFoundError, ProcessLookupError):
-                    continue
-                found += below
-                queue += below
+            below = _children(parent)
+            found += below
+            queue += below
         return found
 
     def spawn(self) -> None:
@@ -210,3 +206,14 @@ class Server:
             self.stop()
         else:
             self.kill()
+
+
+def _children(parent: int) -> list[int]:
+    """The processes that a process started and that live; none where it has ended meanwhile."""
+    found = []
+    try:
+        for task in os.listdir(f"/proc/{parent}/task"):
+            found += [int(child) for child in Path(f"/proc/{parent}/task/{task}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return found

@@ -20,6 +20,7 @@ from serving.processes import MIB
 from serving.streams import SlowDownload
 
 SIZE = 300_000
+DOWNLOADS = 4
 SERVE = (sys.executable, "-m", "holdfast", "serve")
 
 
@@ -93,19 +94,25 @@ def test_the_duration_includes_the_body(server: Server) -> None:
 def test_a_client_that_vanished_is_told_with_what_it_got(server: Server) -> None:
     repository = Repository(Client(server), "a/b")
     content = repository.push_blob(blob("vanished", 96 * MIB))
-    SlowDownload(server, content, "a/b").connection.close()
+    for download in [SlowDownload(server, content, "a/b") for _ in range(DOWNLOADS)]:
+        download.connection.close()
     with Connection(server) as connection:
         connection.send_head("PUT", repository.url("manifests/cut"), {"Content-Length": "100"})
         connection.send(b"x" * 10)
     cut = only(server, "/v2/a/b/manifests/cut")
     assert (int(cut["status"]), int(cut["received"])) == (499, 10)
-    wait_until(lambda: "method=GET path=/v2/a/b/blobs" in server.log_text(), "the line of the download")
-    pull = next(
-        line
-        for line in requests(server.log_text())
-        if line["path"].endswith(content.digest) and line["method"] == "GET"
-    )
-    assert 1000 <= int(pull["sent"]) < content.size
+
+    def pulls() -> list[dict[str, str]]:
+        return [
+            line
+            for line in requests(server.log_text())
+            if line["path"].endswith(content.digest) and line["method"] == "GET"
+        ]
+
+    wait_until(lambda: len(pulls()) == DOWNLOADS, "the lines of the downloads")
+    # A server may notice the end of a client only after it has taken all that there is to send, though not each time.
+    assert any(line["status"] == "499" and 1000 <= int(line["sent"]) < content.size for line in pulls()), pulls()
+    assert all(1000 <= int(line["sent"]) <= content.size for line in pulls()), pulls()
 
 
 def test_the_user_is_named(tmp_path: Path, engine: str) -> None:
