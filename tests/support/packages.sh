@@ -14,18 +14,23 @@ missing_packages() {
 bindfs bindfs
 buildah buildah
 busybox busybox-static
+caddy caddy
 curl curl
 docker docker.io
+docker-compose docker-compose
 docker-registry docker-registry
 dockerd docker.io
 htpasswd apache2-utils
 ip iproute2
 iptables iptables
 mkfs.ext4 e2fsprogs
+nginx nginx
 openssl openssl
 podman podman
 skopeo skopeo
 strace strace
+systemd-analyze systemd
+systemd-nspawn systemd-container
 END
 }
 
@@ -50,12 +55,14 @@ if [ -n "$missing" ]; then
     install_packages $missing
     # Since Debian 13 docker.io is the daemon alone.
     command -v docker >/dev/null || install_packages docker-cli
-    case $missing in
-    *docker-registry*)
-        # Its service would hold port 5000, Holdfast's own; the tests start the program themselves.
-        if [ -d /run/systemd/system ]; then
-            $sudo systemctl disable --now docker-registry </dev/null >&2
-        fi
-        ;;
-    esac
+    # Debian starts their services, which would hold ports 80 and 5000; the tests start the programs themselves.
+    for service in caddy docker-registry nginx; do
+        case $missing in
+        *$service*)
+            if [ -d /run/systemd/system ]; then
+                $sudo systemctl disable --now "$service" </dev/null >&2
+            fi
+            ;;
+        esac
+    done
 fi
