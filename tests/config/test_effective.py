@@ -71,7 +71,13 @@ EFFECTIVE = [
         {"REGISTRY_HTTP_DRAINTIMEOUT": "1500ms"},
         {"server.bodytimeout": 90.0, "http.draintimeout": 1.5},
     ),
-    Case("a bare duration is seconds", "http: {draintimeout: 20}", {}, {"http.draintimeout": 20.0}),
+    Case("a bare duration of ours is seconds", "server: {bodytimeout: 20}", {}, {"server.bodytimeout": 20.0}),
+    Case(
+        "durations of registry:2",
+        "storage: {maintenance: {uploadpurging: {age: 1h30m, interval: 1.5h}}}\nhttp: {draintimeout: 0}",
+        {},
+        {"storage.maintenance.uploadpurging.age": 5400.0, "storage.maintenance.uploadpurging.interval": 5400.0},
+    ),
     Case("capitals in a word", "log: {level: DEBUG}", {}, {"log.level": "debug"}),
     Case(
         "nothing written means the default",
@@ -165,6 +171,77 @@ EFFECTIVE = [
     Case("the version in a variable", "", {"REGISTRY_VERSION": "0.1"}, {"version": "0.1"}),
     Case("what asks for nothing is not mentioned", "http: {net: tcp, prefix: '', debug: {}}\nproxy:\nmiddleware: {}"),
     Case("read-only maintenance that is off", "storage: {maintenance: {readonly: {enabled: false}}}"),
+    Case(
+        "read-only maintenance",
+        "",
+        {"REGISTRY_STORAGE_MAINTENANCE_READONLY": '{"enabled": true}'},
+        {"storage.maintenance.readonly.enabled": True},
+        {"storage.maintenance.readonly.enabled": "variable REGISTRY_STORAGE_MAINTENANCE_READONLY"},
+    ),
+    Case(
+        "a Unix socket and a prefix",
+        "http: {net: unix, addr: /run/registry.sock, prefix: /registry/}",
+        {},
+        {"http.net": "unix", "http.addr": "/run/registry.sock", "http.prefix": "/registry/"},
+    ),
+    Case(
+        "a driver that is named has the directory of registry:2",
+        "storage: {filesystem: , delete: {enabled: true}}",
+        {},
+        {"storage.filesystem.rootdirectory": "/var/lib/registry", "storage.delete.enabled": True},
+    ),
+    Case(
+        "a driver that a variable names, too",
+        "storage: {filesystem: {rootdirectory: /x}}",
+        {"REGISTRY_STORAGE": "filesystem"},
+        {"storage.filesystem.rootdirectory": "/var/lib/registry"},
+    ),
+    Case(
+        "a mirror without address, middleware and mail that are disabled",
+        "proxy: {remoteurl: , username: u, ttl: 168h}\n"
+        "middleware: {storage: [{name: redirect, disabled: true, options: {baseurl: x}}]}\n"
+        "log: {hooks: [{type: mail, disabled: true, levels: [panic]}]}\n"
+        "notifications: {events: {includereferences: false}, endpoints: [{name: a, disabled: true, url: x}]}\n"
+        "http: {debug: {prometheus: {enabled: false, path: /metrics}}, http2: {disabled: true}, h2c: {enabled: false}}\n"
+        "validation: {disabled: true}",
+    ),
+    Case(
+        "health checks",
+        "health:\n"
+        "  storagedriver: {enabled: true, interval: 10s, threshold: 3}\n"
+        "  file: [{file: /down}, {file: /off, interval: 1m}]\n"
+        "  http:\n"
+        "    - uri: https://a/b\n"
+        "      headers: {Authorization: [Basic x]}\n"
+        "      statuscode: 201\n"
+        "  tcp: [{addr: 'redis:6379', timeout: 3s, threshold: 2}]\n",
+        {},
+        {
+            "health.storagedriver.threshold": 3,
+            "health.file.0.file": "/down",
+            "health.file.0.interval": 10,
+            "health.file.1.interval": 60.0,
+            "health.http.0.headers.Authorization": ["Basic x"],
+            "health.http.0.statuscode": 201,
+            "health.tcp.0.addr": "redis:6379",
+            "health.tcp.0.timeout": 3.0,
+        },
+        {"health.file.1.file": "file FILE line 4", "health.file.0.interval": "default"},
+    ),
+    Case(
+        "rules for manifests",
+        "validation:\n"
+        "  manifests:\n"
+        "    urls: {allow: ['^https?://a/'], deny: []}\n"
+        "    indexes: {platforms: List, platformlist: [{architecture: amd64, os: linux}]}\n",
+        {},
+        {
+            "validation.manifests.urls.allow": ["^https?://a/"],
+            "validation.manifests.urls.deny": [],
+            "validation.manifests.indexes.platforms": "list",
+            "validation.manifests.indexes.platformlist.0.architecture": "amd64",
+        },
+    ),
 ]
 
 

@@ -215,12 +215,26 @@ FAILING = [
         errors=("proxy (file FILE line 2): the registry cannot mirror",),
     ),
     Case(
-        "read-only maintenance",
-        "",
-        {"REGISTRY_STORAGE_MAINTENANCE_READONLY": '{"enabled": true}'},
-        errors=("storage.maintenance.readonly (variable REGISTRY_STORAGE_MAINTENANCE_READONLY): read-only",),
+        "a Unix socket without a path",
+        "http: {net: unix}",
+        errors=("http.addr (default): found ':5000', expected the path of a socket, such as /run/registry.sock",),
     ),
-    Case("a Unix socket", "http: {net: unix}", errors=("http.net (file FILE line 2): only tcp is available",)),
+    Case(
+        "a prefix that is no path",
+        "http: {prefix: registry}",
+        errors=("http.prefix (file FILE line 2): found 'registry', expected a path such as /registry/",),
+    ),
+    Case(
+        "health checks that cannot be read",
+        "health:\n  file: /down\n  http: [{uri: x, statuscode: 99}, x]\n  tcp: [{}]\n",
+        errors=(
+            "health.file (file FILE line 3): found '/down', expected a list of sections with file, interval",
+            "health.http.0.statuscode (file FILE line 4): found '99', expected a whole number from 100 to 599",
+            "health.http.1 (file FILE line 4): found 'x', expected a section with uri, headers,",
+            "health.http.1.uri: it is needed (default); write it there or set REGISTRY_HEALTH_HTTP_1_URI",
+            "health.tcp.0.addr: it is needed (file FILE line 5); write it there or set REGISTRY_HEALTH_TCP_0_ADDR",
+        ),
+    ),
 ]
 
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.config.tree import MAXIMUM_DEPTH, MAXIMUM_SIZE, MAXIMUM_VALUES, Branch, Leaf, YAMLProblem, read_text
+from holdfast.config.tree import (
+    MAXIMUM_DEPTH,
+    MAXIMUM_SIZE,
+    MAXIMUM_VALUES,
+    Branch,
+    Leaf,
+    Series,
+    YAMLProblem,
+    read_text,
+)
 
 
 def laughs(value: str, key: str, levels: int = 9) -> str:
@@ -49,7 +58,7 @@ def test_hostile_text_is_refused(text: str) -> None:
 
 def test_what_lies_within_the_bounds_is_read() -> None:
     depth, count = MAXIMUM_DEPTH - 1, MAXIMUM_VALUES - 1
-    assert isinstance(read_text("[" * depth + "]" * depth, "here", numbered=True)[0], Leaf)
+    assert isinstance(read_text("[" * depth + "]" * depth, "here", numbered=True)[0], Series)
     wide, warnings = read_text("\n".join(f"k{place}: v" for place in range(count)), "here", numbered=True)
     assert isinstance(wide, Branch)
     assert len(wide.children) == count
@@ -59,7 +68,8 @@ def test_what_lies_within_the_bounds_is_read() -> None:
 def test_mappings_in_lists_are_merged_too() -> None:
     entry, _ = read_text("a: &a {x: 1}\nb: [{<<: *a, y: [2, ~]}]", "here", numbered=True)
     assert isinstance(entry, Branch)
-    assert entry.children["b"] == Leaf("here line 2", [{"x": "1", "y": ["2", None]}])
+    x, y = Leaf("here line 1", "1"), Series("here line 2", [Leaf("here line 2", "2"), Leaf("here line 2", None)])
+    assert entry.children["b"] == Series("here line 2", [Branch("here line 2", {"x": x, "y": y})])
 
 
 @given(st.text() | st.text(st.sampled_from("{}[]:,&*!<-?|>#%@'\" \n\tab1~.")))

@@ -114,14 +114,21 @@ WARNING = [
         warnings=("redis (file FILE line 2): it has no effect here",),
     ),
     Case(
-        "health",
-        "health: {storagedriver: {enabled: true, interval: 10s, threshold: 3}}",
-        warnings=("health (file FILE line 2): it has no effect yet",),
+        "a duration of registry:2 without its unit",
+        "http: {draintimeout: 20}",
+        {},
+        {"http.draintimeout": 20.0},
+        warnings=(
+            "http.draintimeout (file FILE line 2): 20 has no unit and is taken for seconds; write 20s (registry",
+        ),
     ),
     Case(
-        "purging",
-        "storage: {maintenance: {uploadpurging: {enabled: true}}}",
-        warnings=("storage.maintenance.uploadpurging (file FILE line 2): it has no effect yet",),
+        "settings without effect",
+        "storage: {redirect: {disable: true}, tag: {concurrencylimit: 5}}",
+        warnings=(
+            "storage.redirect.disable (file FILE line 2): it has no effect here: blobs are always served",
+            "storage.tag.concurrencylimit (file FILE line 2): it has no effect here: tags are looked up",
+        ),
     ),
     Case(
         "unknown maintenance",
@@ -160,11 +167,12 @@ def test_warnings(case: Case, tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", FOREIGN)
 def test_every_key_of_registry_2_is_known_in_file_and_variable(key: str, tmp_path: Path) -> None:
     """Each leads to exactly one line that names it, and to no other."""
-    names = key.split(".")
-    text = "".join("  " * depth + f"{name}:\n" for depth, name in enumerate(names)) + "  " * len(names) + "sub: x\n"
-    origins = {text: f"file {tmp_path / 'config.yml'} line {len(names) + 1}", "": f"variable {variable_name(key)}_SUB"}
+    names, sub = key.split("."), FOREIGN[key].switch or "sub"
+    text = "".join("  " * depth + f"{name}:\n" for depth, name in enumerate(names)) + "  " * len(names) + f"{sub}: x\n"
+    variable = variable_name(f"{key}.{sub}")
+    origins = {text: f"file {tmp_path / 'config.yml'} line {len(names) + 1}", "": f"variable {variable}"}
     for file, origin in origins.items():
-        environ = {} if file else {f"{variable_name(key)}_SUB": "x"}
+        environ = {} if file else {variable: "x"}
         if FOREIGN[key].verdict == "stop":
             with pytest.raises(ConfigurationError) as caught:
                 read(tmp_path, VERSION + file, environ)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from holdfast.config.declared import REQUIRED, Setting, Table, declarations, join, variable_name
-from holdfast.config.foreign import FOREIGN, Foreign, is_foreign
+from holdfast.config.declared import REQUIRED, Declared, Listed, Setting, Table, declarations, join, variable_name
+from holdfast.config.foreign import FOREIGN, Foreign, asks_for_it, is_foreign
 from holdfast.config.problems import Findings, found, hint, nearest_key
-from holdfast.config.tree import Branch, Entry, Leaf
-from holdfast.config.values import expected, read_value, replacement
+from holdfast.config.tree import Branch, Entry, Leaf, Series
+from holdfast.config.values import expected, is_bare_duration, read_value, replacement
 
 
 class Check:
@@ -29,26 +29,33 @@ class Check:
                 self._undeclared(table, join(table.key, name), entry)
         self._alternatives(table, branch)
         fallback = "" if branch.children.keys() & {*table.alternatives} else table.struct.fallback
-        values: dict[str, Any] = {}
         origins = len(self.origins)
+        values: dict[str, Any] = {}
         for name, child in table.children.items():
             given = branch.children.get(name)
-            if isinstance(child, Setting):
-                values[name] = self._setting(child, given, branch.origin)
-            elif given is not None or not child.alternative or name == fallback:
-                values[name] = self._section(child, self._branch(child, given))
+            if name == fallback:
+                given = Branch("default", {key: Leaf("default", text) for key, text in table.struct.assumed.items()})
+            if given is not None or not (isinstance(child, Table) and child.alternative):
+                values[name] = self._child(child, given, branch)
         if len(self.origins) == origins:
             self.origins[table.key] = branch.origin
         return values
 
+    def _child(self, child: Declared, given: Entry | None, section: Branch) -> Any:
+        if isinstance(child, Setting):
+            return self._setting(child, given, section.origin)
+        if isinstance(child, Listed):
+            return self._listed(child, given)
+        return self._section(child, self._branch(child, given))
+
     def _branch(self, table: Table, entry: Entry | None) -> Branch:
         if isinstance(entry, Branch):
             return entry
-        if entry is None or entry.value is None:
+        if entry is None or (isinstance(entry, Leaf) and entry.value is None):
             return Branch(entry.origin if entry else "default")
-        if isinstance(entry.value, str) and table.alternatives:
+        if isinstance(entry, Leaf) and entry.value is not None and table.alternatives:
             return self._chosen(table, entry.origin, entry.value)
-        self._problem(table.key, entry, "a section with " + _listed(list(table.children)))
+        self._problem(table.key, entry, "a section with " + _enumerated(list(table.children)))
         return Branch("default")
 
     def _chosen(self, table: Table, origin: str, name: str) -> Branch:
@@ -56,7 +63,7 @@ class Check:
         if name in table.alternatives or join(table.key, name) in FOREIGN:
             return Branch(origin, {name: Leaf(origin, None)})
         known = " or ".join(table.alternatives)
-        self.findings.problems.append(f"{table.key} ({origin}): {name!r} is not known; write {known}")
+        self.findings.problems.append(f"{table.key} ({origin}): {found(name)} is not known; write {known}")
         return Branch("default")
 
     def _alternatives(self, table: Table, branch: Branch) -> None:
@@ -69,13 +76,30 @@ class Check:
                 f"or set {variable} to drop what the file says under {table.key}"
             )
 
+    def _listed(self, listed: Listed, given: Entry | None) -> list[dict[str, Any]]:
+        items: list[Entry] = []
+        if isinstance(given, Series):
+            items = given.items
+        elif given is not None and not (isinstance(given, Leaf) and given.value is None):
+            self._problem(listed.key, given, expected(listed))
+        if not items:
+            self.origins[listed.key] = given.origin if isinstance(given, Series) else "default"
+        return [
+            self._section(listed.item(place), self._branch(listed.item(place), item))
+            for place, item in enumerate(items)
+        ]
+
     def _setting(self, setting: Setting, given: Entry | None, section: str) -> Any:
         if given is None or (isinstance(given, Leaf) and given.value is None):
             return self._default(setting, section)
         if setting.is_map:
             return self._map(setting, given)
         value = self._value(setting, given)
-        return self._default(setting, section) if value is REQUIRED else value
+        if value is REQUIRED:
+            return self._default(setting, section)
+        if setting.idle and value != setting.default:
+            self.findings.warnings.append(f"{setting.key} ({given.origin}): it has no effect here: {setting.idle}")
+        return value
 
     def _default(self, setting: Setting, section: str) -> Any:
         if setting.default is REQUIRED:
@@ -92,7 +116,7 @@ class Check:
         return setting.default
 
     def _map(self, setting: Setting, given: Entry) -> Any:
-        if isinstance(given, Leaf):
+        if not isinstance(given, Branch):
             self._problem(setting.key, given, expected(setting))
             return {}
         values: dict[str, Any] = {}
@@ -108,24 +132,26 @@ class Check:
 
     def _value(self, setting: Setting, given: Entry) -> Any:
         """The value, or REQUIRED where it cannot be read."""
-        if isinstance(given, Branch):
-            self._problem(setting.key, given, expected(setting))
-            return REQUIRED
         try:
-            value = read_value(setting, given.value)
+            value = read_value(setting, given)
         except ValueError:
             self._problem(setting.key, given, expected(setting), secret=setting.marked("secret"))
             return REQUIRED
-        other = replacement(setting, given.value)
+        text = given.value if isinstance(given, Leaf) else None
+        other = replacement(setting, text)
         if other:
-            self.findings.warnings.append(f"{setting.key} ({given.origin}): {given.value} is refused; {other} is used")
-        self.origins[setting.key] = given.origin
+            self.findings.warnings.append(f"{setting.key} ({given.origin}): {text} is refused; {other} is used")
+        elif is_bare_duration(setting, text) and not setting.marked("ours"):
+            self.findings.warnings.append(
+                f"{setting.key} ({given.origin}): {text} has no unit and is taken for seconds; write {text}s "
+                "(registry:2 takes it for nanoseconds)"
+            )
+        self.origins[setting.key] = _origin(given)
         return value
 
     def _problem(self, key: str, entry: Entry, wanted: str, *, secret: bool = False) -> None:
         self.findings.failed.add(key)
-        value = found(entry.value if isinstance(entry, Leaf) else {})
-        shown = "a value that is not shown" if secret else value
+        shown = "a value that is not shown" if secret else found(entry)
         self.findings.problems.append(f"{key} ({entry.origin}): found {shown}, expected {wanted}")
 
     def _undeclared(self, table: Table, key: str, entry: Entry) -> None:
@@ -143,7 +169,7 @@ class Check:
 
     def _foreign(self, table: Table, key: str, foreign: Foreign, entry: Entry) -> None:
         named = key.rpartition(".")[0] == table.key and bool(table.alternatives)
-        if not (named and foreign.verdict == "stop") and _is_harmless(entry, foreign.harmless):
+        if not (named and foreign.verdict == "stop") and not asks_for_it(foreign, entry):
             return
         if foreign.verdict == "stop":
             self.findings.problems.append(f"{key} ({entry.origin}): {foreign.words}; remove it to start")
@@ -152,12 +178,14 @@ class Check:
             self.findings.warnings.append(f"{key} ({entry.origin}): {effect}: {foreign.words}")
 
 
-def _is_harmless(entry: Entry, harmless: frozenset[str]) -> bool:
-    if isinstance(entry, Branch):
-        return all(_is_harmless(child, harmless) for child in entry.children.values())
-    value = entry.value
-    return not value or (isinstance(value, str) and value.lower() in harmless)
+def _origin(entry: Entry) -> str:
+    """Where a value came from; for a list that variables added to, these too."""
+    if not isinstance(entry, Series):
+        return entry.origin
+    added = [item.origin for item in entry.items if item.origin.startswith("variable ")]
+    first = [] if len(added) == len(entry.items) and added else [entry.origin]
+    return ", ".join(dict.fromkeys(first + added))
 
 
-def _listed(names: list[str]) -> str:
+def _enumerated(names: list[str]) -> str:
     return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)

@@ -54,15 +54,25 @@ class Setting:
         return bool((self.meta.extra or {}).get(mark))
 
     @property
+    def is_list(self) -> bool:
+        """Whether it is a list of values."""
+        return get_origin(self.type) is list
+
+    @property
+    def idle(self) -> str:
+        """Why it has no effect here; empty if it has one."""
+        return str((self.meta.extra or {}).get("idle", ""))
+
+    @property
     def retired(self) -> dict[str, str]:
         """Values of registry:2 that are replaced by others."""
         return dict((self.meta.extra or {}).get("retired", {}))
 
-    def item(self, name: str) -> "Setting":
-        """The declaration of one entry of a mapping."""
+    def item(self, name: str | int) -> "Setting":
+        """The declaration of one entry of a mapping or list."""
         extra = dict(self.meta.extra or {})
         meta = Meta(description=self.meta.description, extra=extra)
-        return Setting(f"{self.key}.{name}", get_args(self.type)[1], meta, REQUIRED)
+        return Setting(f"{self.key}.{name}", get_args(self.type)[-1], meta, REQUIRED)
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,13 @@ class Table:
 
     key: str
     struct: type[Section]
-    children: dict[str, "Setting | Table"]
+    children: dict[str, "Setting | Table | Listed"]
     alternative: bool
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that replaces it."""
+        return variable_name(self.key)
 
     @property
     def alternatives(self) -> list[str]:
@@ -85,7 +100,25 @@ class Table:
         return self.struct.strict
 
 
-Declared = Setting | Table
+@dataclass(frozen=True)
+class Listed:
+    """A list of sections. In documents the place in the list is called N."""
+
+    key: str
+    help: str
+    struct: type[Section]
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that replaces it."""
+        return variable_name(self.key)
+
+    def item(self, place: "int | Literal['N']" = "N") -> Table:
+        """The declaration of one section in the list, whose places count from 0."""
+        return _table(self.struct, f"{self.key}.{place}", alternative=False)
+
+
+Declared = Setting | Table | Listed
 
 
 @cache
@@ -102,7 +135,9 @@ def declare(struct: type[Section]) -> Table:
 def settings(table: Table | None = None) -> Iterator[Setting]:
     """Each declared setting in the order of the file."""
     for child in (table or declarations()).children.values():
-        if isinstance(child, Table):
+        if isinstance(child, Listed):
+            yield from settings(child.item())
+        elif isinstance(child, Table):
             yield from settings(child)
         else:
             yield child
@@ -128,6 +163,9 @@ def _table(struct: type[Section], key: str, *, alternative: bool) -> Table:
 def _declared(key: str, hint: Any, field: msgspec.structs.FieldInfo) -> Declared:
     if get_origin(hint) is Annotated:
         bare, meta = get_args(hint)[:2]
+        (inner, *_) = get_args(bare) or (None,)
+        if isinstance(inner, type) and issubclass(inner, Section):
+            return Listed(key, meta.description, inner)
         default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
         return Setting(key, bare, meta, default)
     if get_origin(hint) is UnionType:

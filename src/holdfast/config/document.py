@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 
-from holdfast.config.declared import REQUIRED, Setting, Table, declarations, settings
+from holdfast.config.declared import REQUIRED, Listed, Setting, Table, declarations
 from holdfast.config.foreign import FOREIGN
 from holdfast.config.report import written
 from holdfast.config.values import expected
@@ -84,9 +84,20 @@ def _sections() -> Iterator[str]:
         if isinstance(child, Setting):
             yield from _setting(child)
             continue
-        yield from _alternatives(child)
-        for setting in settings(child):
-            yield from _setting(setting)
+        if isinstance(child, Table):
+            yield from _alternatives(child)
+            yield from _children(child)
+
+
+def _children(table: Table) -> Iterator[str]:
+    for child in table.children.values():
+        if isinstance(child, Setting):
+            yield from _setting(child)
+        elif isinstance(child, Listed):
+            yield from _listed(child)
+            yield from _children(child.item())
+        else:
+            yield from _children(child)
 
 
 def _alternatives(table: Table) -> Iterator[str]:
@@ -100,14 +111,25 @@ def _alternatives(table: Table) -> Iterator[str]:
         yield f"At most one of: {listed}. Without any: {without}.\n"
 
 
+def _listed(listed: Listed) -> Iterator[str]:
+    yield f"### {listed.key}\n"
+    yield f"{listed.help} N stands for the place in the list, which counts from 0.\n"
+    yield f"- Variable: `{listed.variable}`, or `{listed.variable}_N` for one section"
+    yield f"- Type: {expected(listed)}"
+    yield "- Default: `[]`"
+    yield ""
+
+
 def _setting(setting: Setting) -> Iterator[str]:
     yield f"### {setting.key}\n"
     yield setting.help + (" Only Holdfast has this setting." if setting.marked("ours") else "") + "\n"
-    suffix = "_NAME" if setting.is_map else ""
+    suffix = "_NAME" if setting.is_map else "_N" if setting.is_list else ""
     yield f"- Variable: `{setting.variable}`" + (f", or `{setting.variable}{suffix}` for one entry" if suffix else "")
     yield f"- Type: {expected(setting)}" + ("; secret" if setting.marked("secret") else "")
     default = "none; it must be given where its section is" if setting.default is REQUIRED else None
     yield f"- Default: {default or f'`{written(setting.default)}`'}"
+    if setting.idle:
+        yield f"- Accepted, without effect: {setting.idle}"
     for old, new in setting.retired.items():
         yield f"- `{old}` is accepted with a warning, and `{new}` is used"
     yield ""

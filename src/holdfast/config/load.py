@@ -10,7 +10,7 @@ from holdfast.config.merge import CONFIGURATION_PATH, overlay
 from holdfast.config.problems import ConfigurationError, Findings
 from holdfast.config.rules import check_rules
 from holdfast.config.settings import Settings, decode
-from holdfast.config.tree import MAXIMUM_SIZE, Branch, YAMLProblem, read_text
+from holdfast.config.tree import MAXIMUM_SIZE, Branch, Leaf, YAMLProblem, read_text
 
 __all__ = ["ConfigurationError", "Loaded", "load", "load_process"]
 
@@ -65,7 +65,7 @@ def _read_file(path: str, findings: Findings) -> Branch:
         return empty
     findings.warnings.extend(warnings)
     if not isinstance(entry, Branch):
-        if entry.value is not None:
+        if not isinstance(entry, Leaf) or entry.value is not None:
             findings.problems.append(f"file {path} line 1: expected sections such as `http:`, found no mapping at all")
             return empty
         entry = empty

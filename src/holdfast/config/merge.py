@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from holdfast.config.declared import Declared, Setting, Table, declarations, join, settings, variable_name
 from holdfast.config.foreign import is_foreign
 from holdfast.config.problems import Findings, found, hint, nearest
-from holdfast.config.tree import Branch, Entry, Leaf, YAMLProblem, read_text
+from holdfast.config.tree import Branch, Entry, Leaf, YAMLProblem, as_entry, read_text
 
 PREFIX = "REGISTRY_"
 CONFIGURATION_PATH = "REGISTRY_CONFIGURATION_PATH"
@@ -134,12 +134,12 @@ class _Variable:
         if isinstance(entry, Branch):
             return entry
         below = Branch(entry.origin if entry else self.origin)
-        given = entry.value if entry else None
-        if isinstance(child, Table) and isinstance(given, str) and child.alternatives:
-            below.children[given] = Leaf(below.origin, None)
+        given = None if entry is None or (isinstance(entry, Leaf) and entry.value is None) else entry
+        if isinstance(child, Table) and isinstance(given, Leaf) and given.value and child.alternatives:
+            below.children[given.value] = Leaf(below.origin, None)
         elif given is not None:
             self.findings.problems.append(f"{child.key} ({below.origin}): found {found(given)}, expected a mapping")
         elif isinstance(child, Setting):
-            below.children.update({key: Leaf("default", value) for key, value in child.default.items()})
+            below.children.update({key: as_entry("default", value) for key, value in child.default.items()})
         branch.children[name] = below
         return below

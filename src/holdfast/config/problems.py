@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from holdfast.config.declared import settings
-from holdfast.config.tree import Plain
+from holdfast.config.tree import Branch, Entry, Leaf, Series
 
 
 class ConfigurationError(Exception):
@@ -47,10 +47,13 @@ def nearest_key(key: str, siblings: Iterable[str]) -> str:
     return next((known for known in everywhere if known.rpartition(".")[2] == name.lower()), "")
 
 
-def found(value: Plain) -> str:
-    """A given value, short enough for a message."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= 60 else value[:57] + "...")
-    if value is None:
+def found(given: Entry | str) -> str:
+    """What was given, short enough for a message."""
+    if isinstance(given, Branch):
+        return "a mapping"
+    if isinstance(given, Series):
+        return "a list"
+    text = given.value if isinstance(given, Leaf) else given
+    if text is None:
         return "nothing"
-    return "a list" if isinstance(value, list) else "a mapping"
+    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.config.declared import REQUIRED, Setting, Table, declarations
+from holdfast.config.declared import REQUIRED, Listed, Setting, Table, declarations
 from holdfast.config.load import Loaded
 from holdfast.config.settings import Section
 
@@ -58,7 +58,12 @@ def shown(setting: Setting, value: Any) -> Any:
 def _section(table: Table, section: Section) -> Iterator[tuple[str, Any]]:
     for name, child in table.children.items():
         value = getattr(section, name)
-        if isinstance(child, Table):
+        if isinstance(child, Listed):
+            for place, item in enumerate(value):
+                yield from _section(child.item(place), item)
+            if not value:
+                yield child.key, []
+        elif isinstance(child, Table):
             if value is not None:
                 below = list(_section(child, value))
                 yield from below or [(child.key, {})]

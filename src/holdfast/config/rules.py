@@ -9,6 +9,7 @@ from holdfast.config.address import parse_addr
 from holdfast.config.problems import Findings, found
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -25,10 +26,19 @@ def check_rules(values: dict[str, Any], origins: dict[str, str], findings: Findi
 
 
 def _address(http: dict[str, Any], origins: dict[str, str]) -> Iterator[str]:
-    try:
-        parse_addr(http["addr"])
-    except ValueError as error:
-        yield f"http.addr ({origins['http.addr']}): found {found(http['addr'])}; {error}"
+    addr = f"http.addr ({origins['http.addr']}): found {found(http['addr'])}"
+    if http["net"] == "unix":
+        if "/" not in http["addr"] or "\0" in http["addr"]:
+            yield f"{addr}, expected the path of a socket, such as /run/registry.sock, since http.net is unix"
+    else:
+        try:
+            parse_addr(http["addr"])
+        except ValueError as error:
+            yield f"{addr}; {error}"
+    if not _PREFIX.fullmatch(http["prefix"]):
+        yield (
+            f"http.prefix ({origins['http.prefix']}): found {found(http['prefix'])}, expected a path such as /registry/"
+        )
     if http["host"] and not _is_address(http["host"]):
         yield (
             f"http.host ({origins['http.host']}): found {found(http['host'])}, expected an address with its scheme, "

@@ -18,29 +18,34 @@ def setting(
     ours: bool = False,
     duration: bool = False,
     lowered: bool = False,
+    idle: str = "",
     retired: dict[str, str] | None = None,
     **limits: Any,
 ) -> Meta:
     """Describe a field by its `help`, one or two sentences for the documents.
 
     `secret` masks it, `ours` marks what registry:2 does not have, `duration` lets it be written as `1m30s` (seconds in
-    the settings), `lowered` turns names that variables add to a mapping into lower case, `retired` maps values that
-    registry:2 accepts to the ones used in their place, with a warning. `limits` are those of `msgspec.Meta`.
+    the settings), `lowered` turns names that variables add to a mapping into lower case, `idle` says why a setting of
+    registry:2 has no effect here, `retired` maps values that registry:2 accepts to the ones used in their place, with a
+    warning. `limits` are those of `msgspec.Meta`.
     """
-    extra = {"secret": secret, "ours": ours, "duration": duration, "lowered": lowered, "retired": retired or {}}
-    return Meta(description=help, extra=extra, **limits)
+    marks = {"secret": secret, "ours": ours, "duration": duration, "lowered": lowered}
+    return Meta(description=help, extra={**marks, "idle": idle, "retired": retired or {}}, **limits)
 
 
 class Section(Struct, frozen=True, kw_only=True):
     """A mapping of the configuration file.
 
-    A field of the form `SomeSection | None` is one of several alternatives, of which at most one may be given.
+    A field of the form `SomeSection | None` is one of several alternatives, of which at most one may be given. A list
+    of sections is `Annotated[list[SomeSection], setting(...)]`.
     """
 
     strict: ClassVar[bool] = False
     """Whether an unknown key in the file stops the start; otherwise it warns, since registry:2 ignores it."""
     fallback: ClassVar[str] = ""
     """The alternative that is taken if none is given; empty for none."""
+    assumed: ClassVar[dict[str, str]] = {}
+    """Values in that alternative, if none is given, that differ from the defaults."""
 
 
 class AccessLog(Section, frozen=True, kw_only=True):
@@ -63,9 +68,11 @@ class Filesystem(Section, frozen=True, kw_only=True):
     rootdirectory: Annotated[
         str,
         setting(
-            "The directory that holds everything; registry:2's tree lies in docker/registry/v2 below it.", min_length=1
+            "The directory that holds everything; registry:2's tree lies in docker/registry/v2 below it. "
+            "Where no storage driver is named at all, it is ./data.",
+            min_length=1,
         ),
-    ] = "./data"
+    ] = "/var/lib/registry"
     minfree: Annotated[
         int,
         setting("Refuse pushes with 507 while less than this many bytes are free on the disk.", ours=True, ge=0),
@@ -80,13 +87,54 @@ class Delete(Section, frozen=True, kw_only=True):
     enabled: Annotated[bool, setting("Allow deleting tags, manifests, blobs and repositories over HTTP.")] = False
 
 
+class Redirect(Section, frozen=True, kw_only=True):
+    disable: Annotated[
+        bool,
+        setting(
+            "Serve blobs instead of redirecting clients to where they are stored.",
+            idle="blobs are always served by the registry itself",
+        ),
+    ] = False
+
+
+class TagLookup(Section, frozen=True, kw_only=True):
+    concurrencylimit: Annotated[
+        int,
+        setting(
+            "How many tags are looked up at once.", ge=0, idle="tags are looked up in a database, not file by file"
+        ),
+    ] = 0
+
+
+class UploadPurging(Section, frozen=True, kw_only=True):
+    enabled: Annotated[bool, setting("Remove old uploads that nobody goes on with.")] = True
+    age: Annotated[
+        float, setting("How long nothing was added to an upload before it is removed.", duration=True, gt=0)
+    ] = 168 * 3600
+    interval: Annotated[float, setting("Time between two looks for old uploads.", duration=True, gt=0)] = 24 * 3600
+    dryrun: Annotated[bool, setting("Only log which uploads would be removed.")] = False
+
+
+class ReadOnly(Section, frozen=True, kw_only=True):
+    enabled: Annotated[bool, setting("Serve pulls only; pushes and deletions are refused.")] = False
+
+
+class Maintenance(Section, frozen=True, kw_only=True):
+    uploadpurging: UploadPurging = UploadPurging()
+    readonly: ReadOnly = ReadOnly()
+
+
 class Storage(Section, frozen=True, kw_only=True):
     strict: ClassVar[bool] = True  # a misspelt driver must not lead to the default directory
     fallback: ClassVar[str] = "filesystem"
+    assumed: ClassVar[dict[str, str]] = {"rootdirectory": "./data"}  # registry:2 has no start without configuration
 
     filesystem: Filesystem | None = None
     inmemory: InMemory | None = None
     delete: Delete = Delete()
+    maintenance: Maintenance = Maintenance()
+    redirect: Redirect = Redirect()
+    tag: TagLookup = TagLookup()
 
 
 class Metadata(Section, frozen=True, kw_only=True):
@@ -133,13 +181,30 @@ class TLS(Section, frozen=True, kw_only=True):
 class HTTP(Section, frozen=True, kw_only=True):
     addr: Annotated[
         str,
-        setting("Address and port to listen on; an empty host means every address.", min_length=1),
+        setting(
+            "Address and port to listen on; an empty host means every address. With http.net unix, the path of a socket. "
+            "Where it is not set, but the variable PORT is, as hosting platforms do, that port is taken.",
+            min_length=1,
+        ),
     ] = ":5000"
+    net: Annotated[Literal["tcp", "unix"], setting("Listen on a TCP port or on a Unix socket.")] = "tcp"
+    prefix: Annotated[
+        str,
+        setting("The path in front of /v2/, such as /registry/, where the registry is not at the root of its host."),
+    ] = ""
     host: Annotated[
         str,
         setting(
             "The address under which clients reach the registry, such as https://registry.example.com; "
             "used in absolute Locations."
+        ),
+    ] = ""
+    secret: Annotated[
+        str,
+        setting(
+            "The secret that signs the state of uploads.",
+            secret=True,
+            idle="uploads are kept in the database, so no secret has to be shared",
         ),
     ] = ""
     relativeurls: Annotated[bool, setting("Answer relative Locations even when http.host is set.")] = False
@@ -183,6 +248,75 @@ class Tags(Section, frozen=True, kw_only=True):
     maxtags: Annotated[int, setting("The most tags that one page of a tag list holds.", ge=1)] = 1000
 
 
+class StorageDriverCheck(Section, frozen=True, kw_only=True):
+    enabled: Annotated[bool, setting("Look at the storage regularly.")] = False
+    interval: Annotated[float, setting("Time between two looks.", duration=True, gt=0)] = 10
+    threshold: Annotated[
+        int, setting("How many looks have to fail in a row before the registry is unhealthy; 0 means one.", ge=0)
+    ] = 0
+
+
+class FileCheck(Section, frozen=True, kw_only=True):
+    file: Annotated[str, setting("The file that makes the registry unhealthy while it exists.", min_length=1)]
+    interval: Annotated[float, setting("Time between two looks.", duration=True, gt=0)] = 10
+
+
+class HTTPCheck(Section, frozen=True, kw_only=True):
+    uri: Annotated[str, setting("The address that is asked with HEAD.", min_length=1)]
+    headers: Annotated[dict[str, list[str]], setting("Headers added to the request.")] = {}
+    statuscode: Annotated[int, setting("The status that the answer has to have.", ge=100, le=599)] = 200
+    timeout: Annotated[float, setting("How long one check may take; 0 means the interval.", duration=True, ge=0)] = 0
+    interval: Annotated[float, setting("Time between two checks.", duration=True, gt=0)] = 10
+    threshold: Annotated[
+        int, setting("How many checks have to fail in a row before the registry is unhealthy; 0 means one.", ge=0)
+    ] = 0
+
+
+class TCPCheck(Section, frozen=True, kw_only=True):
+    addr: Annotated[str, setting("Host and port that have to accept a connection.", min_length=1)]
+    timeout: Annotated[float, setting("How long one check may take; 0 means the interval.", duration=True, ge=0)] = 0
+    interval: Annotated[float, setting("Time between two checks.", duration=True, gt=0)] = 10
+    threshold: Annotated[
+        int, setting("How many checks have to fail in a row before the registry is unhealthy; 0 means one.", ge=0)
+    ] = 0
+
+
+class Health(Section, frozen=True, kw_only=True):
+    storagedriver: StorageDriverCheck = StorageDriverCheck()
+    file: Annotated[list[FileCheck], setting("Files whose existence takes the registry out of service.")] = []
+    http: Annotated[list[HTTPCheck], setting("Addresses on the web that have to answer.")] = []
+    tcp: Annotated[list[TCPCheck], setting("Ports that have to accept connections.")] = []
+
+
+class ManifestURLs(Section, frozen=True, kw_only=True):
+    allow: Annotated[list[str], setting("Regular expressions of which a layer's URL has to match one.")] = []
+    deny: Annotated[list[str], setting("Regular expressions of which a layer's URL may match none.")] = []
+
+
+class Platform(Section, frozen=True, kw_only=True):
+    os: Annotated[str, setting("The operating system, such as linux.", min_length=1)]
+    architecture: Annotated[str, setting("The processor, such as amd64.", min_length=1)]
+
+
+class ManifestIndexes(Section, frozen=True, kw_only=True):
+    platforms: Annotated[
+        Literal["all", "none", "list"],
+        setting("The platforms whose images have to exist when an index that names them is pushed."),
+    ] = "none"
+    platformlist: Annotated[list[Platform], setting("The platforms, if `platforms` is `list`.")] = []
+
+
+class ManifestRules(Section, frozen=True, kw_only=True):
+    urls: ManifestURLs = ManifestURLs()
+    indexes: ManifestIndexes = ManifestIndexes()
+
+
+class Validation(Section, frozen=True, kw_only=True):
+    disabled: Annotated[bool, setting("Follow none of the rules in this section.")] = False
+    enabled: Annotated[bool, setting("Follow the rules in this section; the older form of `disabled`.")] = False
+    manifests: ManifestRules = ManifestRules()
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole configuration file."""
 
@@ -195,6 +329,8 @@ class Settings(Section, frozen=True, kw_only=True):
     server: Server = Server()
     catalog: Catalog = Catalog()
     tags: Tags = Tags()
+    health: Health = Health()
+    validation: Validation = Validation()
 
 
 def decode(tree: object) -> Settings:

@@ -6,7 +6,6 @@ after aliases are expanded are bounded, so no file can exhaust memory.
 """
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -18,15 +17,21 @@ MAXIMUM_VALUES = 10_000
 _CORE = "tag:yaml.org,2002:"
 _TAGS = {_CORE + name for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value", "map", "seq")}
 
-Plain: TypeAlias = "str | list[Plain] | dict[str, Plain] | None"
-
 
 @dataclass
 class Leaf:
-    """A text, nothing (`None`), or a list. `origin` is as in `Loaded.origins`."""
+    """A text, or nothing (`None`). `origin` is as in `Loaded.origins`."""
 
     origin: str
-    value: Plain
+    value: str | None
+
+
+@dataclass
+class Series:
+    """A list. `origin` is where its key is written."""
+
+    origin: str
+    items: "list[Entry]" = field(default_factory=list)
 
 
 @dataclass
@@ -34,10 +39,15 @@ class Branch:
     """A mapping. `origin` is where its key is written."""
 
     origin: str
-    children: "dict[str, Leaf | Branch]" = field(default_factory=dict)
+    children: "dict[str, Entry]" = field(default_factory=dict)
 
 
-Entry = Leaf | Branch
+Entry = Leaf | Series | Branch
+
+
+def as_entry(origin: str, value: str | list[str]) -> Entry:
+    """A value of a setting as a part of the tree."""
+    return Leaf(origin, value) if isinstance(value, str) else Series(origin, [Leaf(origin, item) for item in value])
 
 
 class YAMLProblem(Exception):
@@ -122,7 +132,9 @@ class _Reader:
         self._count(node, depth)
         if isinstance(node, MappingNode):
             return Branch(origin, self._children(node, depth))
-        return Leaf(origin, self._plain(node, depth))
+        if isinstance(node, SequenceNode):
+            return Series(origin, [self.entry(item, self.at(_line(item)), depth + 1) for item in node.value])
+        return Leaf(origin, None if node.tag == _CORE + "null" else str(node.value))
 
     def _children(self, node: MappingNode, depth: int) -> dict[str, Entry]:
         merged: dict[str, Entry] = {}
@@ -158,26 +170,9 @@ class _Reader:
             raise YAMLProblem(f"the key {key.value!r} cannot be printed", _line(key))
         return str(key.value)
 
-    def _plain(self, node: Node, depth: int) -> Plain:
-        if isinstance(node, MappingNode):
-            return {name: _flat(entry) for name, entry in self._children(node, depth).items()}
-        if isinstance(node, SequenceNode):
-            return [self._inner(item, depth) for item in node.value]
-        return None if node.tag == _CORE + "null" else str(node.value)
-
-    def _inner(self, node: Node, depth: int) -> Plain:
-        self._count(node, depth + 1)
-        return self._plain(node, depth + 1)
-
     def _count(self, node: Node, depth: int) -> None:
         if node.tag not in _TAGS:
             raise YAMLProblem(f"the tag {node.tag.removeprefix(_CORE)!r} is not supported", _line(node))
         self.values += 1
         if self.values > MAXIMUM_VALUES or depth > MAXIMUM_DEPTH:
             raise YAMLProblem(f"with its aliases it has more than {MAXIMUM_VALUES} values", _line(node))
-
-
-def _flat(entry: Entry) -> Plain:
-    if isinstance(entry, Leaf):
-        return entry.value
-    return {name: _flat(child) for name, child in entry.children.items()}

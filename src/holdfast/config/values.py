@@ -4,32 +4,36 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from holdfast.config.declared import Setting
-from holdfast.config.duration import parse_duration
-from holdfast.config.tree import Plain
+from holdfast.config.declared import Listed, Setting
+from holdfast.config.duration import is_bare, parse_duration
+from holdfast.config.tree import Entry, Leaf, Series
 
 _TRUTH = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
-def read_value(setting: Setting, given: Plain) -> Any:
+def read_value(setting: Setting, given: Entry) -> Any:
     """The value that `given` means for this setting. Raises ValueError if it means none; its text is not for people."""
-    value: object = given
-    if isinstance(given, str):
-        value = _from_text(setting, given)
-    return msgspec.convert(value, setting.annotated, strict=False)
+    return msgspec.convert(_plain(setting, given), setting.annotated, strict=False)
 
 
-def replacement(setting: Setting, given: Plain) -> str:
+def replacement(setting: Setting, given: str | None) -> str:
     """The value that is used in place of a retired one of registry:2; empty if it is not retired."""
-    return setting.retired.get(given.lower(), "") if isinstance(given, str) else ""
+    return "" if given is None else setting.retired.get(given.lower(), "")
 
 
-def expected(setting: Setting) -> str:
+def is_bare_duration(setting: Setting, given: str | None) -> bool:
+    """Whether it is a duration that was written without its unit."""
+    return given is not None and setting.marked("duration") and is_bare(given)
+
+
+def expected(setting: Setting | Listed) -> str:
     """What may be written for a setting, for the end of `expected ...`."""
+    if isinstance(setting, Listed):
+        return "a list of sections with " + ", ".join(setting.item().children)
     if get_origin(setting.type) is Literal:
         names = [str(name) for name in get_args(setting.type)]
         return names[0] if len(names) == 1 else f"one of {', '.join(names)}"
-    if get_origin(setting.type) is list:
+    if setting.is_list:
         return "a list of texts, such as [a, b]"
     if setting.is_map:
         return f"a mapping of names to {'lists of texts' if get_args(setting.type)[1] is not str else 'texts'}"
@@ -50,9 +54,18 @@ def _limits(setting: Setting) -> str:
     return f", more than {meta.gt}" if meta.gt is not None else ""
 
 
+def _plain(setting: Setting, given: Entry) -> object:
+    if isinstance(given, Leaf):
+        return None if given.value is None else _from_text(setting, given.value)
+    if isinstance(given, Series) and setting.is_list:
+        return [_plain(setting.item(place), item) for place, item in enumerate(given.items)]
+    raise ValueError("a text is wanted")
+
+
 def _from_text(setting: Setting, text: str) -> object:
+    text = replacement(setting, text) or text
     if get_origin(setting.type) is Literal:
-        return replacement(setting, text) or text.lower()
+        return text.lower()
     if setting.marked("duration"):
         return parse_duration(text)
     if setting.type is bool:
