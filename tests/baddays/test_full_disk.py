@@ -149,7 +149,8 @@ def test_many_pushes_at_once_leave_something(full: Server) -> None:
         thread.join()
     ended.set()
     watching.join()
-    assert set(statuses) == {201, 507}, statuses
+    assert 507 in statuses
+    assert set(statuses) <= {201, 507}
     assert least > 0
     for number in range(8):
         content = blob(f"together {number}", 16 * MIB)
@@ -157,6 +158,9 @@ def test_many_pushes_at_once_leave_something(full: Server) -> None:
         assert found.status == 404 or found.body == content.body
     wait_until(lambda: not upload_directories(full), "the refused uploads to go")
     Repository(client, "a/b").get("manifests/latest").expect(200)
+    if 201 not in statuses:  # all at once in each other's way: one alone has room
+        push(8)
+        assert statuses[-1] == 201
 
 
 def test_a_disk_without_a_single_byte(full: Server) -> None:

@@ -15,7 +15,7 @@ import structlog
 from holdfast.app.current import Current
 from holdfast.app.inherited import InheritedFile
 from holdfast.app.listeners import Listeners
-from holdfast.app.worker import Plan, run
+from holdfast.app.worker import ACCEPT_NO_MORE, Plan, run
 
 log = structlog.get_logger("holdfast")
 
@@ -26,6 +26,9 @@ RETIREMENT = 3600.0
 READY_WITHIN = 600.0
 """Seconds that a new worker may take to begin."""
 TICK = 1.0
+ASIDE = 1.0
+"""Seconds between the moment when a replaced worker accepts no more connections and the moment when it is told to finish: in between it reads
+the requests of those that it has accepted, which the HTTP servers would otherwise close unread."""
 QUICK = 5.0
 """A worker that lives for less than this many seconds is replaced more and more slowly."""
 SLOWEST = 10.0
@@ -45,6 +48,7 @@ class Worker:
     ready: bool = False
     explained: bool = False
     end_by: float | None = None
+    tell_at: float | None = None
 
 
 class Supervisor:
@@ -137,7 +141,14 @@ class Supervisor:
         old = self._serving.get(worker.index)
         self._serving[worker.index] = worker
         if old:
-            self._retire(old, RETIREMENT)
+            self._set_aside(old)
+
+    def _set_aside(self, worker: Worker) -> None:
+        """Let a worker whose successor answers accept nothing more, and finish."""
+        worker.end_by = time.monotonic() + RETIREMENT
+        worker.tell_at = time.monotonic() + ASIDE
+        if worker.process.is_alive() and worker.process.pid:
+            os.kill(worker.process.pid, ACCEPT_NO_MORE)
 
     def _retire(self, worker: Worker, seconds: float) -> None:
         if worker.process.is_alive():
@@ -175,6 +186,9 @@ class Supervisor:
         elif self._current.certificate_changed() and self._can_replace():
             self._replace_all()
         for worker in self._workers:
+            if worker.tell_at is not None and worker.tell_at <= now:
+                worker.tell_at = None
+                self._retire(worker, RETIREMENT)
             late = worker.end_by is not None and worker.end_by <= now
             if late or (not worker.ready and now - worker.born > READY_WITHIN):
                 log.warning("a worker did not end in time; it is killed", pid=worker.process.pid)

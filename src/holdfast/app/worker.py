@@ -31,6 +31,8 @@ _TLS_VERSIONS = {"tls1.2": ssl.TLSVersion.TLSv1_2, "tls1.3": ssl.TLSVersion.TLSv
 READ_BYTES = 512 * 1024
 """The most that is read from a connection at once: bounds the headers, and decides in what pieces bodies arrive. With 64 KiB a push takes twice
 the processor time."""
+ACCEPT_NO_MORE = signal.SIGUSR1
+"""Tells a worker that its successor accepts the connections from now on."""
 LEAST_ROOM = 256 * 1024
 """Bytes without which SQLite cannot open a database."""
 HEAD_SECONDS = 30.0
@@ -112,6 +114,7 @@ def run(plan: Plan, index: int, listener: socket.socket, locks: list[InheritedFi
     """Serve until told to stop; the entry point of a worker process. `locks` are only held."""
     die_with_parent(plan.parent)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(ACCEPT_NO_MORE, lambda *_: _turn_away(listener))
     settings = plan.settings
     logs.configure(settings.log.level, settings.log.formatter, settings.log.fields)
     application = WorkerApplication(plan, index, ready)
@@ -119,6 +122,15 @@ def run(plan: Plan, index: int, listener: socket.socket, locks: list[InheritedFi
     serve(application, listener, plan)
     logs.flush()
     del locks
+
+
+def _turn_away(listener: socket.socket) -> None:
+    """Put a socket to which nobody can connect in the listener's place, under the same number: the HTTP servers have no call for this."""
+    with socket.socket(socket.AF_UNIX) as nobody:
+        nobody.bind("")
+        nobody.listen(1)
+        nobody.setblocking(False)
+        os.dup2(nobody.fileno(), listener.fileno(), inheritable=False)
 
 
 def die_with_parent(parent: int) -> None:
