@@ -16,7 +16,7 @@ def test_a_healthy_server(server: Server) -> None:
         if method == "GET":
             assert live.json() == {"status": "ok"}
             assert ready.json() == {"read": True, "write": True}
-            assert ready.headers["Content-Type"] == "application/json"
+            assert ready.headers["Content-Type"] == "application/json; charset=utf-8"
     for method in ("POST", "DELETE"):
         client.request(method, "/healthz").expect(405)
 

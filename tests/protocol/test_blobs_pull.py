@@ -54,7 +54,7 @@ def test_missing_blob(repository: Repository, other: Repository) -> None:
 
 
 def test_blob_of_an_unknown_repository(repository: Repository) -> None:
-    repository.get(f"blobs/{digest(b'nowhere')}").expect(404, code="NAME_UNKNOWN")
+    repository.get(f"blobs/{digest(b'nowhere')}").expect(404, code="BLOB_UNKNOWN")
     repository.head(f"blobs/{digest(b'nowhere')}").expect(404)
 
 

@@ -22,7 +22,7 @@ def names(repository: Repository) -> list[str]:
 def test_sorted_and_complete(repository: Repository, names: list[str]) -> None:
     """T4: bytewise, each once, prefixes of one another too."""
     answer = repository.client.get("/v2/_catalog").expect(200)
-    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
     found = walk_names(repository.client, "/v2/_catalog", "repositories")
     assert found == sorted(set(found))
     assert [name for name in found if name.startswith(repository.name)] == names

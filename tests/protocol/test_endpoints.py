@@ -21,7 +21,7 @@ def test_ping(client: Client, path: str, query: str) -> None:
     """G1: with and without the final slash, the same empty object."""
     answer = client.get(path + query).expect(200)
     assert answer.json() == {}
-    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
 
 
 def test_root_answers_load_balancers(registry: Server) -> None:

@@ -62,6 +62,7 @@ PROVOKED: dict[str, Provoke] = {
     "PAGINATION_INVALID": lambda repository: known(repository).get("tags/list?n=-1"),
     "UNSUPPORTED": lambda repository: repository.client.post("/v2/"),
     "NOT_FOUND": lambda repository: repository.client.get("/v2/unknown"),
+    "OLD_PROTOCOL": lambda repository: repository.client.get("/v1/_ping"),
 }
 
 NOT_FOR_A_CLIENT_ALONE = {
@@ -89,7 +90,7 @@ def test_kind(repository: Repository, name: str) -> None:
     """Code and status of the table, in the protocol's form."""
     kind = ERRORS[name]
     answer = PROVOKED[name](repository).expect(kind.status, code=kind.code)
-    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
 
 
 def test_delete_disabled(start_server: Callable[..., Server]) -> None:

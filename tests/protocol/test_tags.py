@@ -33,7 +33,7 @@ def test_whole_list(tagged: Repository) -> None:
     """T1: bytewise order, whatever the order of the pushes; prefixes of one another are all there."""
     answer = tagged.get("tags/list").expect(200)
     assert answer.json() == {"name": tagged.name, "tags": SORTED}
-    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
     assert "Link" not in answer.headers
 
 

@@ -1,17 +1,13 @@
 """The addresses that are not about one repository."""
 
-import msgspec
-
 from holdfast.api.services import Services
-from holdfast.api.wire import Answer, Request, encoded
+from holdfast.api.wire import JSON, Answer, Request, encoded, json_text
 from holdfast.model.pagination import next_link, parse_page
-
-JSON = (b"content-type", b"application/json")
 
 
 def json_answer(content: object, status: int = 200) -> Answer:
     """An answer in JSON."""
-    return Answer(status, [JSON], msgspec.json.encode(content))
+    return Answer(status, [JSON], json_text(content))
 
 
 async def ping(services: Services, request: Request) -> Answer:  # noqa: ARG001
@@ -41,7 +37,7 @@ async def catalog(services: Services, request: Request) -> Answer:
     names = await services.repositories.catalog(page)
     answer = json_answer({"repositories": names[: page.limit]})
     if len(names) > page.limit > 0:
-        answer.headers.append(encoded("Link", next_link("/v2/_catalog", page, names[page.limit - 1])))
+        answer.headers.append(encoded("Link", next_link(f"{services.prefix}/v2/_catalog", page, names[page.limit - 1])))
     return answer
 
 

@@ -4,13 +4,25 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from uuid import uuid4
 
-import msgspec
 import structlog
 
-from holdfast.api.endpoints import Endpoint, Match, Operation, Routes
+from holdfast.api.endpoints import OLD, Endpoint, Match, Operation, Routes
 from holdfast.api.services import Services
 from holdfast.api.table import ENDPOINTS, PUBLIC
-from holdfast.api.wire import Answer, BrokenOff, ClientGone, Header, Receive, Request, Scope, Send, encoded, send_answer
+from holdfast.api.wire import (
+    JSON,
+    Answer,
+    BrokenOff,
+    ClientGone,
+    Header,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    encoded,
+    json_text,
+    send_answer,
+)
 from holdfast.auth.port import Action, Authenticator
 from holdfast.metadata.port import DatabaseFull, DatabaseReadOnly, DatabaseUnavailable
 from holdfast.model.errors import (
@@ -20,6 +32,7 @@ from holdfast.model.errors import (
     DISK_FULL,
     NAME_INVALID,
     NOT_FOUND,
+    OLD_PROTOCOL,
     READ_ONLY,
     SIZE_INVALID,
     UNAUTHORIZED,
@@ -62,7 +75,7 @@ class Api:
         self._timeout = body_timeout
         self._delete_enabled = delete_enabled
         self._clock = clock
-        self._routes = Routes(ENDPOINTS)
+        self._routes = Routes(ENDPOINTS, PUBLIC, services.prefix)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = self._clock()
@@ -91,8 +104,8 @@ class Api:
     async def _answer(self, request: Request) -> Answer:
         match = self._routes.match(request.path)
         try:
-            if match is None and not request.path.startswith("/v2/"):
-                raise Failure(NOT_FOUND)
+            if match is None:
+                self._turn_away(request.path)
             if request.method == "OPTIONS":
                 return Answer(200, [encoded("Allow", match.endpoint.allow if match else "OPTIONS")])
             if match is None or match.endpoint.name not in PUBLIC:
@@ -107,6 +120,16 @@ class Api:
             if failure.kind in {UNAUTHORIZED, DENIED} and match and match.repository:
                 failure.details = (_wanted(match, request.method),)
             return render(failure)
+
+    def _turn_away(self, path: str) -> None:
+        """Raise what anybody may know of a path that no endpoint has; under `/v2/` nothing is told before authentication."""
+        inner = self._routes.within(path)
+        if inner is None:
+            raise Failure(NOT_FOUND, f"no such endpoint; the registry's paths begin with {self._services.prefix}/v2/")
+        if inner.startswith(OLD):
+            raise Failure(OLD_PROTOCOL)
+        if not inner.startswith("/v2/"):
+            raise Failure(NOT_FOUND)
 
     async def _authenticate(self, request: Request) -> None:
         authorization = request.header(b"authorization")
@@ -184,6 +207,6 @@ def render(failure: Failure) -> Answer:
         {"code": failure.kind.code, "message": failure.message, "detail": {} if detail is None else detail}
         for detail in failure.details
     ]
-    headers = [encoded("Content-Type", "application/json")]
+    headers = [JSON]
     headers += [encoded(name, value) for name, value in failure.headers]
-    return Answer(failure.kind.status, headers, msgspec.json.encode({"errors": entries}))
+    return Answer(failure.kind.status, headers, json_text({"errors": entries}))

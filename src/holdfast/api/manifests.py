@@ -64,7 +64,11 @@ async def tags(services: Services, request: Request) -> Answer:
     names = await services.manifests.tags(request.repository, page)
     answer = json_answer({"name": request.repository, "tags": names[: page.limit]})
     if len(names) > page.limit > 0:
-        answer.headers.append(encoded("Link", next_link(request.path, page, names[page.limit - 1])))
+        answer.headers.append(
+            encoded(
+                "Link", next_link(f"{services.prefix}/v2/{request.repository}/tags/list", page, names[page.limit - 1])
+            )
+        )
     return answer
 
 
@@ -81,7 +85,8 @@ async def referrers(services: Services, request: Request) -> Answer:
         answer.headers.append(encoded("OCI-Filters-Applied", "artifactType"))
     if more and rows:
         filters = [("artifactType", kind) for kind in types]
-        answer.headers.append(encoded("Link", next_link(request.path, page, rows[-1].digest, filters)))
+        path = f"{services.prefix}/v2/{request.repository}/referrers/{subject}"
+        answer.headers.append(encoded("Link", next_link(path, page, rows[-1].digest, filters)))
     return answer
 
 

@@ -20,7 +20,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The registry's services. `host` is put before Locations; empty where they are relative."""
+    """The registry's services. `prefix` is put before every path of the protocol, `host` (which includes it) before Locations."""
 
     blobs: Blobs
     uploads: Uploads
@@ -29,4 +29,5 @@ class Services:
     policy: Policy
     health: Health
     limits: Limits
+    prefix: str
     host: str

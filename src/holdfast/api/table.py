@@ -46,6 +46,20 @@ ENDPOINTS = {
         ),
         Endpoint("tags", "/v2/<name>/tags/list", _reading(Action.PULL, manifests.tags, "tags (n, last)")),
         Endpoint(
+            "short-manifest",
+            "/<name>/manifests/<reference>",
+            _reading(
+                Action.PULL, manifests.pull, "the same as with `/v2`, for names that begin with neither `v1/` nor `v2/`"
+            ),
+        ),
+        Endpoint(
+            "short-tags",
+            "/<name>/tags/list",
+            _reading(
+                Action.PULL, manifests.tags, "the same as with `/v2`, for names that begin with neither `v1/` nor `v2/`"
+            ),
+        ),
+        Endpoint(
             "referrers",
             "/v2/<name>/referrers/<digest>",
             _reading(Action.PULL, manifests.referrers, "manifests with this subject (artifactType, n, last)"),

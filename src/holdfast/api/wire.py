@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, 
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+import msgspec
+
 from holdfast.auth.port import Actor
 from holdfast.model.errors import BODY_TIMEOUT, MANIFEST_TOO_LARGE, SIZE_INVALID, Failure
 from holdfast.storage.port import StorageError
@@ -206,6 +208,15 @@ class Answer:
 def encoded(name: str, value: str) -> Header:
     """A header of an answer."""
     return name.encode("latin-1"), value.encode("latin-1", "replace")
+
+
+JSON: Final[Header] = (b"content-type", b"application/json; charset=utf-8")
+"""The type of lists and errors, letter by letter that of registry:2. (Manifests and referrers go without a charset.)"""
+
+
+def json_text(content: object) -> bytes:
+    """A list or an error as JSON in one line, with its end: registry:2 sends that end too, and terminals need it."""
+    return msgspec.json.encode(content) + b"\n"
 
 
 async def send_answer(answer: Answer, request: Request, extra: Sequence[Header], send: Send) -> int:

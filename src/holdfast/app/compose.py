@@ -82,7 +82,8 @@ async def build(
             policy=AllowAll(),
             health=Health(database, store, writable=place.mode != "read-only"),
             limits=Limits(settings.catalog.maxentries, settings.tags.maxtags),
-            host="" if settings.http.relativeurls else settings.http.host.rstrip("/"),
+            prefix=(prefix := _prefix(settings)),
+            host=prefix if settings.http.relativeurls else settings.http.host.rstrip("/") + prefix,
         )
         api = Api(
             services,
@@ -125,6 +126,12 @@ async def _recognise(database: Database, store: BlobStore, place: Place) -> None
             raise PlaceError(
                 f"{place.root} holds repositories that the database in {place.metadata} does not know, and importing them is not"
                 " possible yet; choose an empty storage.filesystem.rootdirectory, or set metadata.path to the right directory"
+def _prefix(settings: Settings) -> str:
+    """`http.prefix` as it stands before a path: `/registry`, or nothing."""
+    inner = settings.http.prefix.strip("/")
+    return f"/{inner}" if inner else ""
+
+
             )
         fresh = str(uuid4())
         known = await database.write(lambda c: meta.put_once(c, "instance", fresh))

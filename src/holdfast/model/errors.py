@@ -190,6 +190,13 @@ NOT_FOUND = _kind(
     "no such endpoint",
     "Check the path; the endpoints are listed in docs/endpoints.md.",
 )
+OLD_PROTOCOL = _kind(
+    "OLD_PROTOCOL",
+    "UNSUPPORTED",
+    404,
+    "this registry speaks the V2 protocol (under /v2/), not V1; use Docker 1.6 or newer",
+    "Use Docker 1.6 or newer, and /v2/ in scripts.",
+)
 TOO_MANY_REQUESTS = _kind(
     "TOO_MANY_REQUESTS", "TOOMANYREQUESTS", 429, "too many failed sign-ins", "Wait as long as Retry-After says."
 )

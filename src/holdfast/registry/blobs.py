@@ -11,7 +11,7 @@ from holdfast.metadata.queries import blobs, dirty, repositories
 from holdfast.metadata.queries.blobs import Blob
 from holdfast.metadata.queries.dirty import DirtyRow
 from holdfast.model.digests import Digest
-from holdfast.model.errors import BLOB_REFERENCED, BLOB_UNKNOWN, NAME_UNKNOWN, Failure
+from holdfast.model.errors import BLOB_REFERENCED, BLOB_UNKNOWN, Failure
 from holdfast.model.names import is_repository
 from holdfast.registry.clock import Clock
 from holdfast.registry.tree import TreeWriter
@@ -33,13 +33,10 @@ class Blobs:
     clock: Clock
 
     async def find(self, repository: str, digest: Digest) -> Blob:
-        """A blob of a repository. Raises `Failure(BLOB_UNKNOWN)` or `Failure(NAME_UNKNOWN)`."""
+        """A blob of a repository. Raises `Failure(BLOB_UNKNOWN)`, whether or not the repository is known, as registry:2 does."""
         found = await self.database.read(lambda c: blobs.find(c, repository, digest))
         if found is None:
-            known = await self.database.read(lambda c: repositories.numbered(c, repository))
-            raise Failure(
-                NAME_UNKNOWN if known is None else BLOB_UNKNOWN, detail={"name": repository, "digest": digest}
-            )
+            raise Failure(BLOB_UNKNOWN, detail={"name": repository, "digest": digest})
         return found
 
     async def open(self, repository: str, digest: Digest) -> BlobReader:

@@ -50,9 +50,11 @@ class Manifests:
     clock: Clock
 
     async def find(self, repository: str, reference: str) -> StoredManifest:
-        """A manifest by tag or digest. Raises `Failure(MANIFEST_UNKNOWN)` or `Failure(NAME_UNKNOWN)`."""
+        """A manifest by tag or digest. Raises `Failure(MANIFEST_UNKNOWN)`, whether or not the repository is known, as registry:2 does."""
         found = await self.database.read(lambda c: manifests.find(c, repository, reference))
-        return found or await self._unknown(repository, reference)
+        if found is None:
+            raise _unknown(repository, reference)
+        return found
 
     async def put(
         self, repository: str, reference: str, extra_tags: Sequence[str], content_type: str, payload: bytes, actor: str
@@ -106,9 +108,8 @@ class Manifests:
 
         rows = await self.database.write(work)
         if rows is None:
-            await self._unknown(repository, reference)
-        else:
-            await self.tree.write(rows)
+            raise _unknown(repository, reference)
+        await self.tree.write(rows)
 
     async def tags(self, repository: str, page: Page) -> list[str]:
         """A page of tags, and one more where others follow. Raises `Failure(NAME_UNKNOWN)`."""
@@ -121,11 +122,9 @@ class Manifests:
         """The manifests with a subject, none where anything is unknown, and whether there are more than fit."""
         return await self.database.read(lambda c: manifests.referrers(c, repository, wanted))
 
-    async def _unknown(self, repository: str, reference: str) -> StoredManifest:
-        known = await self.database.read(lambda c: repositories.numbered(c, repository))
-        raise Failure(
-            NAME_UNKNOWN if known is None else MANIFEST_UNKNOWN, detail={"name": repository, "reference": reference}
-        )
+
+def _unknown(repository: str, reference: str) -> Failure:
+    return Failure(MANIFEST_UNKNOWN, detail={"name": repository, "reference": reference})
 
 
 def _wanted_tags(reference: str, extra_tags: Sequence[str]) -> list[str]:
