@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from holdfast.app.mounts import mount_of
 from holdfast.config.settings import Settings
 from holdfast.metadata.sqlite import FILE, Mode
 from holdfast.storage import paths
@@ -69,19 +70,8 @@ def _read_only(directory: Path, metadata: Path, error: OSError, root: Path) -> P
 
 def file_system(path: Path) -> str:
     """The type of the file system that holds `path`, as the kernel names it; empty where that cannot be told."""
-    found, kind = "", ""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    resolved = str(path.resolve())
-    for line in lines:
-        before, _, after = line.partition(" - ")
-        point = before.split()[4].encode().decode("unicode_escape")
-        inside = resolved == point or resolved.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(found):
-            found, kind = point, after.split()[0]
-    return kind
+    mount = mount_of(path)
+    return mount.kind if mount else ""
 
 
 def lock(place: Place, addr: str) -> list[int]:

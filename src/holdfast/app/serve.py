@@ -10,6 +10,7 @@ from holdfast.app import place as places
 from holdfast.app.current import Current
 from holdfast.app.inherited import InheritedFile
 from holdfast.app.listeners import Listeners
+from holdfast.app.mounts import fleeting
 from holdfast.app.place import Place, PlaceError
 from holdfast.app.supervisor import Supervisor
 from holdfast.app.tls import TLSError
@@ -65,6 +66,8 @@ def _announce(settings: Settings, place: Place, listeners: Listeners) -> None:
     else:
         delete = settings.storage.delete.enabled
         log.info("storage", root=str(place.root), metadata=str(place.metadata), mode=place.mode, delete=delete)
+        if warning := fleeting(place.root):
+            log.warning(warning)
     if place.why:
         log.warning(place.why)
     kind = (
