@@ -126,12 +126,6 @@ async def _recognise(database: Database, store: BlobStore, place: Place) -> None
             raise PlaceError(
                 f"{place.root} holds repositories that the database in {place.metadata} does not know, and importing them is not"
                 " possible yet; choose an empty storage.filesystem.rootdirectory, or set metadata.path to the right directory"
-def _prefix(settings: Settings) -> str:
-    """`http.prefix` as it stands before a path: `/registry`, or nothing."""
-    inner = settings.http.prefix.strip("/")
-    return f"/{inner}" if inner else ""
-
-
             )
         fresh = str(uuid4())
         known = await database.write(lambda c: meta.put_once(c, "instance", fresh))
@@ -171,6 +165,12 @@ async def _stopped(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+def _prefix(settings: Settings) -> str:
+    """`http.prefix` as it stands before a path: `/registry`, or nothing."""
+    inner = settings.http.prefix.strip("/")
+    return f"/{inner}" if inner else ""
 
 
 def _authenticator(settings: Settings, reports: bool) -> Authenticator:
