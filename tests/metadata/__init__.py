@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("holdfast.metadata.contract", "holdfast.metadata.contract_queries")
+pytest.register_assert_rewrite(
+    "holdfast.metadata.contract", "holdfast.metadata.contract_queries", "holdfast.metadata.contract_collection"
+)

@@ -1,6 +1,7 @@
 """SQLite in each of its modes keeps the contracts."""
 
 from holdfast.metadata.contract import DatabaseContract, EmptyDatabase
+from holdfast.metadata.contract_collection import CollectionContract
 from holdfast.metadata.contract_queries import QueriesContract
 from holdfast.metadata.port import Database
 from holdfast.metadata.sqlite import SQLiteDatabase
@@ -31,7 +32,7 @@ class TestShared(Shared, DatabaseContract):
     """The usual mode."""
 
 
-class TestSharedQueries(Shared, QueriesContract):
+class TestSharedQueries(Shared, QueriesContract, CollectionContract):
     """The usual mode."""
 
 
@@ -39,7 +40,7 @@ class TestExclusive(Exclusive, DatabaseContract):
     """For network file systems."""
 
 
-class TestExclusiveQueries(Exclusive, QueriesContract):
+class TestExclusiveQueries(Exclusive, QueriesContract, CollectionContract):
     """For network file systems."""
 
 
@@ -47,5 +48,5 @@ class TestInMemory(InMemory, DatabaseContract):
     """For tests and throw-away registries."""
 
 
-class TestInMemoryQueries(InMemory, QueriesContract):
+class TestInMemoryQueries(InMemory, QueriesContract, CollectionContract):
     """For tests and throw-away registries."""

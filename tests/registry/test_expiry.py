@@ -8,6 +8,7 @@ import pytest
 
 from holdfast.metadata.sqlite import SQLiteDatabase
 from holdfast.model.errors import BLOB_UPLOAD_UNKNOWN, Failure
+from holdfast.registry.claims import Claims
 from holdfast.registry.tree import TreeWriter
 from holdfast.registry.uploads import EXPIRY, Uploads
 from holdfast.storage import paths
@@ -29,7 +30,9 @@ class Content:
 async def _expiry(root: Path) -> None:
     now = 1_000_000
     database, store = SQLiteDatabase(root / "holdfast"), FilesystemBlobStore(root)
-    uploads = Uploads(database, store, TreeWriter(database, store, MemoryLocks(), lambda: now), lambda: now)
+    locks = MemoryLocks()
+    tree = TreeWriter(database, store, locks, lambda: now)
+    uploads = Uploads(database, store, tree, Claims(database, locks), lambda: now)
     try:
         old = await uploads.start("a/b")
         await uploads.append("a/b", old, None, Content(b"old"))

@@ -19,6 +19,8 @@ INERT = (b"content-security-policy", b"default-src 'none'; sandbox")
 async def pull(services: Services, request: Request) -> Answer:
     """The blob, a part of it, or parts of it."""
     digest = parse_digest(request.reference)
+    if request.method == "HEAD":  # asked before a push, which then leaves the blob out
+        await services.blobs.keep(request.repository, digest)
     reader = await services.blobs.open(request.repository, digest)
     try:
         return _content(request, reader, digest)

@@ -42,7 +42,7 @@ async def _mounted(services: Services, request: Request, digest: Digest) -> bool
 async def _pushed_at_once(services: Services, request: Request, digest: Digest) -> bool:
     if digest not in EMPTY and await request.body.is_empty():
         try:
-            await services.blobs.find(request.repository, digest)
+            await services.blobs.keep(request.repository, digest)
         except Failure:
             return False
         return True

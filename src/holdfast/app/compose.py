@@ -25,6 +25,7 @@ from holdfast.metadata.sqlite import SQLiteDatabase
 from holdfast.model.errors import Failure
 from holdfast.observability.access import AccessLog
 from holdfast.registry.blobs import Blobs
+from holdfast.registry.claims import Claims
 from holdfast.registry.clock import Clock, system_clock
 from holdfast.registry.manifests import Manifests
 from holdfast.registry.repositories import Repositories
@@ -71,13 +72,14 @@ async def build(
         access_log = _access_log(settings)
         if access_log:
             stack.callback(access_log.flush)
-        uploads = Uploads(database, store, tree, clock)
+        claims = Claims(database, locks)
+        uploads = Uploads(database, store, tree, claims, clock)
         if reports and place.mode != "read-only":
             stack.push_async_callback(_stopped, asyncio.create_task(_expire_uploads(uploads)))
         services = Services(
             blobs=Blobs(database, store, tree, clock),
             uploads=uploads,
-            manifests=Manifests(database, store, tree, clock),
+            manifests=Manifests(database, store, tree, claims, clock),
             repositories=Repositories(database, tree, uploads, clock),
             policy=AllowAll(),
             health=Health(database, store, writable=place.mode != "read-only"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from holdfast.metadata.contract import EmptyDatabase
+from holdfast.metadata.contract import Contract, EmptyDatabase
 from holdfast.metadata.port import Connection
 from holdfast.metadata.queries import blobs, dirty, manifests, meta, repositories, tags, uploads
 from holdfast.metadata.queries.blobs import Blob
@@ -20,10 +20,10 @@ NOW = 1_700_000_000_000
 ALL = Page(1000, "")
 
 
-def on_connection(test: Callable[["QueriesContract", Connection], None]) -> Callable[["QueriesContract"], None]:
+def on_connection(test: Callable[[Contract, Connection], None]) -> Callable[[Contract], None]:
     """Make a test of a function that runs in a transaction on a fresh database, and look at its dirty rows outside of it."""
 
-    def run(self: "QueriesContract") -> None:
+    def run(self: Contract) -> None:
         async def whole() -> None:
             database = self.database()
             try:

@@ -1,12 +1,13 @@
 """Blobs of repositories: reading, mounting, deleting. (distribution-spec 1.1 "Pulling blobs", "Mounting", "Deleting blobs")"""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
-from holdfast.metadata.port import Connection, Database
+from holdfast.metadata.port import Connection, Database, DatabaseFull, DatabaseReadOnly
 from holdfast.metadata.queries import blobs, dirty, repositories
 from holdfast.metadata.queries.blobs import Blob
 from holdfast.metadata.queries.dirty import DirtyRow
@@ -18,6 +19,9 @@ from holdfast.registry.tree import TreeWriter
 from holdfast.storage.port import BlobReader, BlobStore
 
 log = structlog.get_logger("holdfast.blobs")
+
+TOUCH_EVERY = 10_000
+"""Milliseconds between two records that a blob was asked for. The collector's grace is longer by that."""
 
 SEARCHED = 100
 """The most repositories that are looked at for a mount without a source."""
@@ -38,6 +42,15 @@ class Blobs:
         if found is None:
             raise Failure(BLOB_UNKNOWN, detail={"name": repository, "digest": digest})
         return found
+
+    async def keep(self, repository: str, digest: Digest) -> None:
+        """Let the collector's grace of a blob begin anew: who asked for it will rely on the answer. Raises as `find`."""
+        found = await self.find(repository, digest)
+        now = self.clock()
+        if await self.database.read(lambda c: blobs.untouched(c, found.digest, now - TOUCH_EVERY)):
+            with suppress(DatabaseFull, DatabaseReadOnly):
+                if not await self.database.write(lambda c: blobs.touch(c, repository, digest, now)):
+                    raise Failure(BLOB_UNKNOWN, detail={"name": repository, "digest": digest})
 
     async def open(self, repository: str, digest: Digest) -> BlobReader:
         """Open a blob of a repository; the caller closes it. Raises as `find`, also where the bytes are lost: then a push mends it."""

@@ -22,6 +22,7 @@ from holdfast.model.errors import (
 from holdfast.model.manifests import Manifest, parse_manifest
 from holdfast.model.names import check_tag, is_tag
 from holdfast.model.pagination import Page
+from holdfast.registry.claims import Claims
 from holdfast.registry.clock import Clock
 from holdfast.registry.tree import TreeWriter
 from holdfast.storage.port import BlobStore
@@ -47,6 +48,7 @@ class Manifests:
     database: Database
     store: BlobStore
     tree: TreeWriter
+    claims: Claims
     clock: Clock
 
     async def find(self, repository: str, reference: str) -> StoredManifest:
@@ -73,7 +75,7 @@ class Manifests:
         if len(pushed.parsed.references) <= FEW:
             await self.database.read(lambda c: _check_references(c, repository, pushed))
         holder, now = str(uuid4()), self.clock()
-        await self.database.write(lambda c: blobs.claim(c, holder, pushed.blob, len(payload), now))
+        await self.claims.take(lambda c, revive: blobs.claim(c, holder, pushed.blob, len(payload), now, revive=revive))
 
         def work(connection: Connection) -> list[DirtyRow]:
             _check_references(connection, repository, pushed)
@@ -103,7 +105,7 @@ class Manifests:
             if is_tag(reference):
                 removed = tags.remove(connection, repository, reference, now, actor)
             else:
-                removed = _remove_manifest(connection, repository, Digest(reference), now, actor)
+                removed = remove_manifest(connection, repository, Digest(reference), now, actor)
             return dirty.since(connection, position) if removed else None
 
         rows = await self.database.write(work)
@@ -154,7 +156,8 @@ def _check_references(connection: Connection, repository: str, pushed: Pushed) -
         raise Failure(MANIFEST_BLOB_UNKNOWN, details=[{"digest": digest} for digest in lacking[:MOST_TOLD]])
 
 
-def _remove_manifest(connection: Connection, repository: str, digest: Digest, now: int, actor: str) -> bool:
+def remove_manifest(connection: Connection, repository: str, digest: Digest, now: int, actor: str) -> bool:
+    """Remove a manifest with every tag on it, and the repository with its last manifest and blob; tells whether it was there."""
     repository_id = repositories.numbered(connection, repository)
     if repository_id is None:
         return False

@@ -18,6 +18,7 @@ from holdfast.metadata.queries.uploads import UploadRow
 from holdfast.model.digests import Digest, algorithm_of
 from holdfast.model.errors import BLOB_UPLOAD_UNKNOWN, DIGEST_INVALID, RANGE_INVALID, UNAVAILABLE, Failure
 from holdfast.model.ranges import Span, upload_range
+from holdfast.registry.claims import Claims
 from holdfast.registry.clock import Clock, rfc3339
 from holdfast.registry.tree import TreeWriter
 from holdfast.storage.port import BlobStore, Progress, Upload, UploadBusy, UploadKey, UploadLost
@@ -55,6 +56,7 @@ class Uploads:
     database: Database
     store: BlobStore
     tree: TreeWriter
+    claims: Claims
     clock: Clock
 
     async def start(self, repository: str, expected: int = 0) -> str:
@@ -177,12 +179,12 @@ class Uploads:
         """Claim, put the bytes in place, then link: no file is ever without a row. (Invariant I3)"""
         blob, now = progress.digest, self.clock()
 
-        def claim(connection: Connection) -> None:
+        def claim(connection: Connection, revive: bool) -> None:
             if not uploads.is_open(connection, row.id):
                 raise Failure(BLOB_UPLOAD_UNKNOWN, detail={"upload": row.id})
-            blobs.claim(connection, row.id, blob, progress.offset, now)
+            blobs.claim(connection, row.id, blob, progress.offset, now, revive=revive)
 
-        await self.database.write(claim)
+        await self.claims.take(claim)
         await upload.commit(blob)
         await self._link(row, blob, digest)
 

@@ -40,14 +40,26 @@ def find(connection: Connection, repository: str, digest: Digest) -> Blob | None
     return Blob(Digest(text(row[0])), number(row[1])) if row else None
 
 
-def claim(connection: Connection, holder: str, digest: Digest, size: int, now: int) -> None:
+class BeingDeleted(Failure):
+    """A blob cannot be claimed while the garbage collector deletes it."""
+
+    def __init__(self, digest: Digest) -> None:
+        super().__init__(
+            UNAVAILABLE,
+            "this blob is being deleted at the moment; push it again",
+            detail={"digest": digest},
+            headers=[("Retry-After", "5")],
+        )
+
+
+def claim(connection: Connection, holder: str, digest: Digest, size: int, now: int, *, revive: bool = False) -> None:
     """Say that `holder` is about to put a blob's bytes in place: its row becomes live, and stays so until `release`.
 
-    Raises `Failure(UNAVAILABLE)` while the blob is being deleted.
+    Raises `BeingDeleted` while the blob is being deleted; with `revive`, the caller has made sure that nobody is at it.
     """
     row = connection.one("SELECT state FROM blobs WHERE digest = ?", digest)
-    if row and row[0] == "deleting":
-        raise Failure(UNAVAILABLE, "this blob is being deleted at the moment", headers=[("Retry-After", "5")])
+    if row and row[0] == "deleting" and not revive:
+        raise BeingDeleted(digest)
     connection.run(
         "INSERT INTO blobs (digest, size, state, created_at, touched_at) VALUES (?, ?, 'live', ?, ?)"
         " ON CONFLICT (digest) DO UPDATE SET size = excluded.size, state = 'live', touched_at = excluded.touched_at",
@@ -86,9 +98,7 @@ def release_all(connection: Connection) -> None:
 def link(connection: Connection, repository: str, digest: Digest, now: int) -> bool:
     """Give a live blob to a repository; tells whether it did not have it. The blob counts as used now."""
     repository_id = make(connection, repository, now)
-    connection.run(
-        "UPDATE blobs SET state = 'live', touched_at = ? WHERE digest = ? AND state = 'condemned'", now, digest
-    )
+    _touch(connection, digest, now)
     changed = connection.run(
         "INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         repository_id,
@@ -96,6 +106,27 @@ def link(connection: Connection, repository: str, digest: Digest, now: int) -> b
         now,
     )
     return changed > 0
+
+
+def untouched(connection: Connection, digest: Digest, before: int) -> bool:
+    """Tell whether a blob was last used at `before` or earlier."""
+    return connection.one("SELECT 1 FROM blobs WHERE digest = ? AND touched_at <= ?", digest, before) is not None
+
+
+def touch(connection: Connection, repository: str, digest: Digest, now: int) -> bool:
+    """Let a blob of a repository count as used now; tells whether the repository has it."""
+    found = find(connection, repository, digest)
+    if found:
+        _touch(connection, found.digest, now)
+    return found is not None
+
+
+def _touch(connection: Connection, digest: Digest, now: int) -> None:
+    connection.run(
+        "UPDATE blobs SET state = 'live', touched_at = ? WHERE digest = ? AND state IN ('live', 'condemned')",
+        now,
+        digest,
+    )
 
 
 def alias(connection: Connection, other: Digest, digest: Digest) -> bool:
