@@ -2,7 +2,6 @@
 
 import itertools
 import shutil
-import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,7 +16,6 @@ from harness.content import (
     DOCKER_LAYER,
     DOCKER_LIST,
     OCI_IMAGE,
-    OCI_INDEX,
     Content,
     image,
     index,
@@ -26,17 +24,9 @@ from harness.content import (
 from harness.http import Client, Listener
 from harness.repository import Repository, pieces, with_query
 from harness.server import Server
+from registry2.debian import ACCEPT, collect_garbage, docker_registry
 
-CONFIGURATION = """\
-version: 0.1
-log: {accesslog: {disabled: true}}
-storage:
-  filesystem: {rootdirectory: ROOT}
-  delete: {enabled: true}
-http: {addr: "127.0.0.1:0"}
-"""
 SETTINGS = {"server.workers": "2", "storage.delete.enabled": "true"}
-ACCEPT = [("Accept", kind) for kind in (OCI_IMAGE, OCI_INDEX, DOCKER_IMAGE, DOCKER_LIST, "*/*")]
 
 
 @dataclass
@@ -218,28 +208,19 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Facts]:
     return directory, facts
 
 
-def docker_registry(directory: Path, *words: str) -> list[str]:
-    """A command line of docker-registry for what lies in a directory."""
-    configuration = directory / "config.yml"
-    configuration.write_text(CONFIGURATION.replace("ROOT", str(directory / "root")))
-    # It takes a set AWS_CA_BUNDLE for its own, though it has no use for it.
-    return ["env", "-u", "AWS_CA_BUNDLE", "docker-registry", *words, str(configuration)]
-
-
 def test_both_find_it_all_again(filled: tuple[Path, Facts]) -> None:
     directory, facts = filled
     with Server(directory, SETTINGS) as server:
         find(server, facts)
-    address = {"http.addr": server.registry, "storage.filesystem.rootdirectory": str(directory / "root")}
-    with Server(directory, address, command=docker_registry(directory, "serve"), ready="/") as server:
-        find(server, facts)
+    with docker_registry(directory, server.registry) as other:
+        find(other, facts)
 
 
 def test_its_garbage_collector_takes_nothing_that_is_needed(filled: tuple[Path, Facts], tmp_path: Path) -> None:
     shutil.copytree(filled[0] / "root", tmp_path / "root")
-    subprocess.run(docker_registry(tmp_path, "garbage-collect"), check=True, capture_output=True, timeout=60)
+    collect_garbage(tmp_path)
     facts = Facts(filled[1].repositories, filled[1].tags, filled[1].manifests)
-    with Server(tmp_path, {}, command=docker_registry(tmp_path, "serve"), ready="/") as server:
+    with docker_registry(tmp_path) as server:
         find(server, facts)
 
 
