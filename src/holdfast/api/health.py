@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from holdfast.api.gate import Gate
 from holdfast.metadata.port import Database, DatabaseError
 from holdfast.metadata.queries import meta
 from holdfast.storage.port import BlobStore, StorageError, StorageFull, StorageReadOnly
@@ -13,6 +14,7 @@ class Health:
 
     database: Database
     store: BlobStore
+    gate: Gate
     writable: bool
     """Whether the server was started where it can write."""
 
@@ -23,6 +25,14 @@ class Health:
             await self.database.read(lambda c: meta.get(c, "start"))
         except DatabaseError as error:
             return {"read": False, "write": False, "reason": f"database: {error}"}
+        if not self.gate.is_open:
+            progress = await self.gate.progress()
+            return {
+                "read": False,
+                "write": False,
+                "reason": "the names of what is stored are being read",
+                "progress": progress,
+            }
         if not self.writable:
             return report | {
                 "write": False,

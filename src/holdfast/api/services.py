@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from holdfast.api.gate import Gate
 from holdfast.api.health import Health
 from holdfast.auth.port import Policy
 from holdfast.registry.blobs import Blobs
@@ -27,6 +28,7 @@ class Services:
     manifests: Manifests
     repositories: Repositories
     policy: Policy
+    gate: Gate
     health: Health
     limits: Limits
     prefix: str

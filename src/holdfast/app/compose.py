@@ -5,22 +5,21 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import structlog
 
 from holdfast.api.entry import Api
+from holdfast.api.gate import Gate
 from holdfast.api.health import Health
 from holdfast.api.services import Limits, Services
-from holdfast.app import place as places
-from holdfast.app.place import Place, PlaceError
+from holdfast.app.begin import Beginning
+from holdfast.app.place import Place
 from holdfast.auth.anonymous import AnonymousAuthenticator
 from holdfast.auth.htpasswd import HtpasswdAuthenticator
 from holdfast.auth.policy import AllowAll
 from holdfast.auth.port import Authenticator
 from holdfast.config.settings import Settings
-from holdfast.metadata.port import Connection, Database, DatabaseError
-from holdfast.metadata.queries import blobs, meta, repositories
+from holdfast.metadata.port import Database, DatabaseError
 from holdfast.metadata.sqlite import SQLiteDatabase
 from holdfast.model.errors import Failure
 from holdfast.observability.access import AccessLog
@@ -31,7 +30,6 @@ from holdfast.registry.manifests import Manifests
 from holdfast.registry.repositories import Repositories
 from holdfast.registry.tree import TreeWriter
 from holdfast.registry.uploads import Uploads
-from holdfast.storage import paths
 from holdfast.storage.filesystem import FilesystemBlobStore
 from holdfast.storage.locks import FileLocks, Locks, MemoryLocks
 from holdfast.storage.memory import MemoryBlobStore
@@ -45,9 +43,12 @@ log = structlog.get_logger("holdfast")
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """What one worker process serves; `close` lets go of everything."""
+    """What one worker process serves. `begin` is awaited once, while it serves already: until then names are answered with 503. It raises
+    `PlaceError`, `StorageError`, `DatabaseError`. `close` lets go of everything.
+    """
 
     api: Api
+    begin: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
 
 
@@ -63,10 +64,7 @@ async def build(
         stack.callback(locks.close)
         tree = TreeWriter(database, store, locks, clock)
         stack.push_async_callback(tree.close)
-        if place.mode != "read-only":
-            async with locks.hold("start"):
-                await _recognise(database, store, place)
-                await _recover(database, tree, start)
+        gate = Gate(database)
         authenticator = _authenticator(settings, reports)
         stack.push_async_callback(authenticator.close)
         access_log = _access_log(settings)
@@ -74,15 +72,14 @@ async def build(
             stack.callback(access_log.flush)
         claims = Claims(database, locks)
         uploads = Uploads(database, store, tree, claims, clock)
-        if reports and place.mode != "read-only":
-            stack.push_async_callback(_stopped, asyncio.create_task(_expire_uploads(uploads)))
         services = Services(
             blobs=Blobs(database, store, tree, clock),
             uploads=uploads,
             manifests=Manifests(database, store, tree, claims, clock),
             repositories=Repositories(database, tree, uploads, clock),
             policy=AllowAll(),
-            health=Health(database, store, writable=place.mode != "read-only"),
+            gate=gate,
+            health=Health(database, store, gate, writable=place.mode != "read-only"),
             limits=Limits(settings.catalog.maxentries, settings.tags.maxtags),
             prefix=(prefix := _prefix(settings)),
             host=prefix if settings.http.relativeurls else settings.http.host.rstrip("/") + prefix,
@@ -95,7 +92,16 @@ async def build(
             body_timeout=settings.server.bodytimeout,
             delete_enabled=settings.storage.delete.enabled,
         )
-        return Registry(api, stack.pop_all().aclose)
+
+        async def begin() -> None:
+            if place.mode != "read-only":
+                await Beginning(place, database, store, tree, locks, clock).run(start)
+            gate.is_open = True
+            if reports and place.mode != "read-only":
+                after.push_async_callback(_stopped, asyncio.create_task(_expire_uploads(uploads)))
+
+        after = await stack.enter_async_context(AsyncExitStack())
+        return Registry(api, begin, stack.pop_all().aclose)
     raise AssertionError  # pragma: no cover - the block above returns or raises
 
 
@@ -107,49 +113,6 @@ def _back_ends(settings: Settings, place: Place) -> tuple[BlobStore, Database, L
     database = SQLiteDatabase(place.metadata, place.mode)
     locks = FileLocks(place.metadata / "tree.lock") if place.mode == "shared" and place.metadata else MemoryLocks()
     return store, database, locks
-
-
-async def _recognise(database: Database, store: BlobStore, place: Place) -> None:
-    """See that database and tree belong together; raises `PlaceError` if they do not."""
-    if place.root is None:
-        return
-    known = await database.read(lambda c: meta.get(c, "instance"))
-    found = (await store.read_file(paths.INSTANCE) or b"").decode("ascii", "replace").strip()
-    if found and found != known:
-        raise PlaceError(
-            f"{place.root} was filled by a registry whose database is not the one in {place.metadata};"
-            " set metadata.path to the directory that has it"
-        )
-    empty = await database.read(repositories.are_none)
-    if not found and known and not empty and not places.has_repositories(place.root):
-        raise PlaceError(f"{place.root} is empty, but the database in {place.metadata} is not: is a disk not mounted?")
-    if not known:
-        if empty and places.has_repositories(place.root):
-            raise PlaceError(
-                f"{place.root} holds repositories that the database in {place.metadata} does not know, and importing them is not"
-                " possible yet; choose an empty storage.filesystem.rootdirectory, or set metadata.path to the right directory"
-            )
-        fresh = str(uuid4())
-        known = await database.write(lambda c: meta.put_once(c, "instance", fresh))
-    if not found:
-        await store.write_files([(paths.INSTANCE, f"{known}\n".encode())])
-
-
-async def _recover(database: Database, tree: TreeWriter, start: str) -> None:
-    """Finish what killed processes left behind, before this worker answers. The first worker of a start knows that nobody else is
-    at work: claims are void then, and a foreign link is registry:2's.
-    """
-
-    def begun(connection: Connection) -> None:
-        blobs.release_all(connection)
-        meta.put(connection, "start", start)
-
-    first = await database.read(lambda c: meta.get(c, "start")) != start
-    written = await tree.drain(adopt=first)
-    if first:
-        await database.write(begun)
-    if written:
-        log.info("wrote links that were left unwritten", links=written)
 
 
 async def _expire_uploads(uploads: Uploads) -> None:

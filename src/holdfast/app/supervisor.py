@@ -15,7 +15,7 @@ import structlog
 from holdfast.app.current import Current
 from holdfast.app.inherited import InheritedFile
 from holdfast.app.listeners import Listeners
-from holdfast.app.worker import ACCEPT_NO_MORE, Plan, run
+from holdfast.app.worker import ACCEPT_NO_MORE, ACCEPTING, Plan, run
 
 log = structlog.get_logger("holdfast")
 
@@ -45,6 +45,7 @@ class Worker:
     news: Connection
     plan: Plan
     born: float = field(default_factory=time.monotonic)
+    accepting: bool = False
     ready: bool = False
     explained: bool = False
     end_by: float | None = None
@@ -128,6 +129,9 @@ class Supervisor:
             problem = worker.news.recv()
         except (EOFError, OSError):
             return
+        if problem == ACCEPTING:
+            worker.accepting = True
+            return
         if problem:
             if not self._hopeless:
                 log.error("a worker cannot start", reason=problem)
@@ -190,7 +194,7 @@ class Supervisor:
                 worker.tell_at = None
                 self._retire(worker, RETIREMENT)
             late = worker.end_by is not None and worker.end_by <= now
-            if late or (not worker.ready and now - worker.born > READY_WITHIN):
+            if late or (not worker.accepting and now - worker.born > READY_WITHIN):
                 log.warning("a worker did not end in time; it is killed", pid=worker.process.pid)
                 worker.process.kill()
 

@@ -1,14 +1,16 @@
 """A worker process: the registry on one of the HTTP servers."""
 
+import asyncio
 import ctypes
 import os
 import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
@@ -33,6 +35,8 @@ READ_BYTES = 512 * 1024
 the processor time."""
 ACCEPT_NO_MORE = signal.SIGUSR1
 """Tells a worker that its successor accepts the connections from now on."""
+ACCEPTING = "accepting"
+"""What a worker tells the main process when it accepts connections; it tells an empty text when it answers for names, else what prevents that."""
 LEAST_ROOM = 256 * 1024
 """Bytes without which SQLite cannot open a database."""
 HEAD_SECONDS = 30.0
@@ -85,15 +89,29 @@ class WorkerApplication:
         try:
             self._registry = await build(plan.settings, plan.place, plan.start, reports=self._first)
         except Exception as error:
-            self._ready.send(_problem(error, plan.place))
-            logs.flush()
-            os._exit(1)  # the main process says it, once; the engines would say it again
+            self._give_up(error)
         self._api = self._registry.api
+        self._ready.send(ACCEPTING)
         await send({"type": "lifespan.startup.complete"})
-        self._ready.send("")
+        beginning = asyncio.create_task(self._begin(self._registry))
         await receive()
+        beginning.cancel()
+        with suppress(asyncio.CancelledError):
+            await beginning
         await self._registry.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _begin(self, registry: Registry) -> None:
+        try:
+            await registry.begin()
+        except Exception as error:
+            self._give_up(error)
+        self._ready.send("")
+
+    def _give_up(self, error: Exception) -> NoReturn:
+        self._ready.send(_problem(error, self._plan.place))
+        logs.flush()
+        os._exit(1)  # the main process says it, once; the engines would say it again
 
 
 def _problem(error: Exception, place: Place) -> str:

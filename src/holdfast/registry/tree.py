@@ -11,10 +11,10 @@ from contextlib import suppress
 
 import structlog
 
-from holdfast.metadata.port import Connection, Database, DatabaseError
-from holdfast.metadata.queries import blobs, dirty, manifests, repositories, tags
+from holdfast.metadata.port import Database, DatabaseError
+from holdfast.metadata.queries import blobs, dirty, manifests, tags
 from holdfast.metadata.queries.dirty import DirtyRow
-from holdfast.model.digests import Digest
+from holdfast.model.digests import Digest, is_digest
 from holdfast.registry.clock import Clock
 from holdfast.storage import paths
 from holdfast.storage.locks import Locks
@@ -57,13 +57,13 @@ class TreeWriter:
         """Write what was left behind by a process that was killed; gives the number of rows.
 
         `adopt`: the server was stopped meanwhile, so a tag's link that is none of the values that the tag had here was written by
-        registry:2, and wins. Raises `StorageError`, `DatabaseError`.
+        registry:2, and wins: it is left for the import. Raises `StorageError`, `DatabaseError`.
         """
         rows = await self._database.read(lambda c: dirty.since(c, 0))
-        if adopt:
-            await self._adopt_all(rows)
+        foreign = await self._foreign_tags(rows) if adopt else set()
         for row in rows:
-            await self._write_row(row)
+            if row.kind != "tag" or (row.repository, row.name) not in foreign:
+                await self._write_row(row)
         ids = [row.id for row in rows]
         if ids:
             await self._database.write(lambda c: dirty.clean(c, ids))
@@ -77,35 +77,20 @@ class TreeWriter:
                 await task
         await self._flush()
 
-    async def _adopt_all(self, rows: Sequence[DirtyRow]) -> None:
+    async def _foreign_tags(self, rows: Sequence[DirtyRow]) -> set[tuple[str, str]]:
+        """Repositories and tags whose links somebody else wrote."""
         had: dict[tuple[str, str], set[str]] = {}
         for row in rows:
             if row.kind == "tag":
                 had.setdefault((row.repository, row.name), set()).update([row.before] if row.before else [])
-        for (repository, tag), values in had.items():
-            foreign = await self._foreign(repository, tag, values)
-            if foreign:
-                await self._adopt(repository, tag, foreign)
+        return {place for place, values in had.items() if await self._is_foreign(*place, values)}
 
-    async def _foreign(self, repository: str, tag: str, had: set[str]) -> Digest | None:
+    async def _is_foreign(self, repository: str, tag: str, had: set[str]) -> bool:
         content = await self._store.read_file(paths.current_link(repository, tag))
         found = content.decode("ascii", "replace").strip() if content else ""
         current = await self._database.read(lambda c: tags.find(c, repository, tag))
         known = {await self._target(repository, value) for value in [*had, *([current] if current else [])]}
-        return Digest(found) if found and found not in known else None
-
-    async def _adopt(self, repository: str, tag: str, foreign: Digest) -> None:
-        now = self._clock()
-
-        def work(connection: Connection) -> bool:
-            repository_id = repositories.numbered(connection, repository)
-            if repository_id is None or manifests.blob_of(connection, repository, foreign) is None:
-                return False
-            tags.move(connection, repository_id, repository, tag, foreign, now, "registry:2")
-            return True
-
-        known = await self._database.write(work)
-        log.warning("another registry moved a tag", repository=repository, tag=tag, digest=foreign, adopted=known)
+        return is_digest(found) and found not in known
 
     async def _write_row(self, row: DirtyRow) -> None:
         async with self._locks.hold(f"{row.repository} {row.kind} {row.name}"):

@@ -21,3 +21,8 @@ def put(connection: Connection, key: str, value: str) -> None:
     connection.run(
         "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value
     )
+
+
+def remove(connection: Connection, key: str) -> None:
+    """Forget the value of `key`."""
+    connection.run("DELETE FROM meta WHERE key = ?", key)

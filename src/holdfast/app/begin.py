@@ -1,0 +1,140 @@
+"""What a server does between opening its port and answering for names: it sees that database and tree belong together, finishes what a
+crash left, and takes over what registry:2 wrote.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import structlog
+
+from holdfast.app import place as places
+from holdfast.app.place import Place, PlaceError
+from holdfast.metadata.port import Connection, Database
+from holdfast.metadata.queries import blobs, imports, meta, repositories
+from holdfast.registry.clock import Clock
+from holdfast.registry.import_batch import TREE_MARK, UNDER_WAY
+from holdfast.registry.importing import Importer, ImportRefused
+from holdfast.registry.report import Report
+from holdfast.registry.tree import TreeWriter
+from holdfast.storage import paths
+from holdfast.storage.filesystem_links import FilesystemLinkReader
+from holdfast.storage.locks import Locks
+from holdfast.storage.port import BlobStore
+
+TELL_EVERY = 10.0
+"""Seconds between two lines that tell how far an import is."""
+
+log = structlog.get_logger("holdfast")
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The first steps on a place that can be written."""
+
+    place: Place
+    database: Database
+    store: BlobStore
+    tree: TreeWriter
+    locks: Locks
+    clock: Clock
+
+    async def run(self, start: str) -> None:
+        """Do what is left to do before names can be answered for. `start` tells one start of the server from another.
+
+        The first process of a start knows that nobody else is at work: claims are void then, and what is in the tree and not in the database is
+        registry:2's. Raises `PlaceError`, `StorageError`, `DatabaseError`.
+        """
+        async with self.locks.hold("start"):
+            await recognise(self.database, self.store, self.place)
+            first = await self.database.read(lambda c: meta.get(c, "start")) != start
+            written = await self.tree.drain(adopt=first)
+            if written:
+                log.info("wrote links that were left unwritten", links=written)
+            if first:
+                await self.take_over(everything=False)
+                await self.database.write(lambda c: _begun(c, start))
+
+    async def take_over(self, *, everything: bool) -> Report:
+        """Import what registry:2 has changed, or `everything`. Raises as `run`."""
+        if self.place.root is None:
+            return Report()
+        links = FilesystemLinkReader(self.place.root)
+        importer = Importer(self.database, self.store, links, self.tree, self.clock)
+        try:
+            async with _telling(importer.report, whole=everything or await self.database.read(_is_due)):
+                report = await importer.run(everything=everything)
+        except ImportRefused as error:
+            raise PlaceError(f"{self.place.root}: {error}") from None
+        tell(report)
+        return report
+
+
+def _begun(connection: Connection, start: str) -> None:
+    blobs.release_all(connection)
+    meta.put(connection, "start", start)
+
+
+def _is_due(connection: Connection) -> bool:
+    return meta.get(connection, TREE_MARK) is None or meta.get(connection, UNDER_WAY) is not None
+
+
+@asynccontextmanager
+async def _telling(report: Report, *, whole: bool) -> AsyncIterator[None]:
+    """Log now and then how far an import is."""
+
+    async def tell_again() -> None:
+        while True:
+            await asyncio.sleep(TELL_EVERY)
+            log.info("reading the tree", **_numbers(report))
+
+    if whole:
+        log.info("reading the tree: the names of what is stored are imported")
+    task = asyncio.create_task(tell_again())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def tell(report: Report) -> None:
+    """Log what an import did and what it could not use."""
+    if any(report.numbers.values()):
+        log.info("took over what the tree says", **_numbers(report))
+    for why, reason in report.skipped.items():
+        log.warning("skipped in the tree", why=why, count=reason.count, examples=reason.examples[:3])
+
+
+def _numbers(report: Report) -> dict[str, int]:
+    return {name.replace(" ", "_"): number for name, number in report.numbers.items() if number}
+
+
+async def recognise(database: Database, store: BlobStore, place: Place) -> None:
+    """See that database and tree belong together, and mark a fresh one. Raises `PlaceError` if they do not."""
+    if place.root is None:
+        return
+    known = await database.read(lambda c: meta.get(c, "instance"))
+    found = (await store.read_file(paths.INSTANCE) or b"").decode("ascii", "replace").strip()
+    empty = await database.read(lambda c: repositories.are_none(c) and not imports.has_blobs(c))
+    if found and found != known and not empty:
+        raise PlaceError(
+            f"{place.root} was filled by a registry whose database is not the one in {place.metadata}; set metadata.path to the"
+            " directory that has it, or move this database away: the names are then read from the tree"
+        )
+    if known and not empty and not places.has_repositories(place.root):
+        raise PlaceError(
+            f"{place.root} holds no repositories, but the database in {place.metadata} knows some: is a disk not mounted?"
+            " `holdfast export` writes the tree again from the database"
+        )
+    if found and not known:
+        log.warning(
+            "the database is new or was lost: names are read from the tree;"
+            " what only the database had (history, times of pushes by users) is gone"
+        )
+    if not known:
+        fresh = str(uuid4())
+        known = await database.write(lambda c: meta.put_once(c, "instance", fresh))
+    if found != known:
+        await store.write_files([(paths.INSTANCE, f"{known}\n".encode())])

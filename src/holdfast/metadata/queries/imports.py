@@ -1,0 +1,118 @@
+"""What taking over a tree needs: all that is known of a repository at once, and many rows at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from holdfast.metadata.port import Connection
+from holdfast.metadata.queries.blobs import TOGETHER
+from holdfast.metadata.queries.repositories import number, numbered, text
+from holdfast.model.digests import Digest
+
+
+@dataclass(slots=True)
+class Known:
+    """A repository as the database has it: the digests of its blobs, of its manifests by that of their bytes, and its tags' targets."""
+
+    blobs: set[str] = field(default_factory=set)
+    manifests: dict[str, list[Digest]] = field(default_factory=dict)
+    tags: dict[str, Digest] = field(default_factory=dict)
+
+
+def known(connection: Connection, repository: str) -> Known:
+    """All that a repository has; nothing where there is no such repository."""
+    found = Known()
+    repository_id = numbered(connection, repository)
+    if repository_id is None:
+        return found
+    rows = connection.all("SELECT digest FROM repository_blobs WHERE repository_id = ?", repository_id)
+    found.blobs.update(text(digest) for (digest,) in rows)
+    rows = connection.all("SELECT blob, digest FROM manifests WHERE repository_id = ? ORDER BY digest", repository_id)
+    for blob, digest in rows:
+        found.manifests.setdefault(text(blob), []).append(Digest(text(digest)))
+    rows = connection.all("SELECT name, digest FROM tags WHERE repository_id = ?", repository_id)
+    found.tags.update((text(name), Digest(text(digest))) for name, digest in rows)
+    return found
+
+
+def names(connection: Connection, after: str, most: int) -> list[str]:
+    """Names of at most `most` repositories that follow `after`, in bytewise order, whatever they have."""
+    rows = connection.all("SELECT name FROM repositories WHERE name > ? ORDER BY name LIMIT ?", after, most)
+    return [text(name) for (name,) in rows]
+
+
+def stored(connection: Connection, prefix: str) -> dict[Digest, int]:
+    """The blobs that can be served and whose digests begin with `prefix`, with their sizes."""
+    rows = connection.all(
+        "SELECT digest, size FROM blobs WHERE digest >= ? AND digest < ? AND state IN ('live', 'condemned')",
+        prefix,
+        f"{prefix}g",  # after every hexadecimal digit
+    )
+    return {Digest(text(digest)): number(size) for digest, size in rows}
+
+
+def has_blobs(connection: Connection) -> bool:
+    """Tell whether there is any blob."""
+    return connection.one("SELECT 1 FROM blobs LIMIT 1") is not None
+
+
+def store(connection: Connection, digest: Digest, size: int, written: int) -> None:
+    """Record a blob whose bytes are in place. One that is being deleted or was found damaged stays what it is."""
+    connection.run(
+        "INSERT INTO blobs (digest, size, state, created_at, touched_at) VALUES (?, ?, 'live', ?, ?)"
+        " ON CONFLICT (digest) DO UPDATE SET size = excluded.size WHERE state IN ('live', 'condemned')",
+        digest,
+        size,
+        written,
+        written,
+    )
+
+
+def lose(connection: Connection, digest: Digest) -> bool:
+    """Forget a blob whose bytes are gone, in every repository; tells whether it is forgotten: a manifest keeps its bytes in the database too."""
+    connection.run("DELETE FROM repository_blobs WHERE digest = ?", digest)
+    changed = connection.run(
+        "DELETE FROM blobs WHERE digest = ? AND NOT EXISTS (SELECT 1 FROM manifests WHERE blob = blobs.digest)"
+        " AND NOT EXISTS (SELECT 1 FROM claims WHERE digest = blobs.digest)",
+        digest,
+    )
+    return changed > 0
+
+
+def payload(connection: Connection, blob: Digest) -> bytes | None:
+    """The bytes of a manifest, from whichever repository has it."""
+    row = connection.one("SELECT payload FROM manifests WHERE blob = ? LIMIT 1", blob)
+    return row[0] if row and isinstance(row[0], bytes) else None
+
+
+def present(connection: Connection, digests: Sequence[Digest]) -> dict[Digest, int]:
+    """Those of `digests` whose blobs can be served, with their sizes."""
+    found: dict[Digest, int] = {}
+    for start in range(0, len(digests), TOGETHER):
+        part = digests[start : start + TOGETHER]
+        marks = ", ".join("?" * len(part))
+        rows = connection.all(
+            f"SELECT digest, size FROM blobs WHERE digest IN ({marks}) AND state IN ('live', 'condemned')",  # noqa: S608 - question marks
+            *part,
+        )
+        found.update((Digest(text(digest)), number(size)) for digest, size in rows)
+    return found
+
+
+def link(connection: Connection, repository_id: int, digest: Digest, written: int) -> None:
+    """Give a repository a blob that is there."""
+    connection.run(
+        "INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        repository_id,
+        digest,
+        written,
+    )
+
+
+def forget_dirty(connection: Connection, position: int) -> None:
+    """Drop the dirty rows marked after `position`: what was read from the tree need not be written to it."""
+    connection.run("DELETE FROM dirty WHERE id > ?", position)
+
+
+def is_clean(connection: Connection) -> bool:
+    """Tell whether the tree lacks nothing that the database has."""
+    return connection.one("SELECT 1 FROM dirty LIMIT 1") is None

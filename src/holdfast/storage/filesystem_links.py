@@ -1,0 +1,332 @@
+"""Reads the links of a tree of files, as registry:2 or Holdfast wrote them. `paths` draws the tree.
+
+A link is known to be older than a time by its inode's change time, which nobody can set back. One call of the system for each link
+is all that looking at an unchanged tree costs.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+from holdfast.model.digests import EMPTY, Digest, is_digest
+from holdfast.model.names import is_repository, is_tag
+from holdfast.storage import paths
+from holdfast.storage.files import translated
+from holdfast.storage.links import Link, Oddity, RepositoryLinks, RepositoryPage, Shard, Stored
+
+PAGE = 500
+LONGEST_LINK = 256
+"""Bytes of a link that are looked at; a digest has 135 at most."""
+
+NOT_A_NAME = "not the name of a repository"
+NOT_A_TAG = "not the name of a tag"
+NOT_A_DIGEST = "not named by a digest that is supported"
+UNFINISHED = "left over from a write that was not finished"
+UNREADABLE = "cannot be read"
+DAMAGED = "the link is empty or damaged"
+OTHER_DIGEST = "the link says another digest than its place"
+NO_CURRENT = "the tag points to nothing"
+UNKNOWN = "nothing that a registry writes"
+EMPTY_BLOB = "the file is empty"
+
+REPOSITORY_PARTS = ("_manifests", "_layers", "_uploads")
+"""A directory with one of these is a repository."""
+
+T = TypeVar("T")
+
+
+class FilesystemLinkReader:
+    """The tree below `<root>/docker/registry/v2`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = str(root / paths.ROOT)
+
+    async def mark(self) -> int:
+        return await asyncio.to_thread(self._mark)
+
+    def _mark(self) -> int:
+        path = f"{self._root}/{paths.TEMPORARY}/{uuid4().hex}"
+        with translated():
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "xb") as file:
+                found = os.fstat(file.fileno()).st_ctime_ns
+            os.unlink(path)
+        return found
+
+    async def repositories(self) -> AsyncIterator[RepositoryPage]:
+        async for page in _stepwise(_pages(f"{self._root}/repositories")):
+            yield page
+
+    async def absent(self, names: Sequence[str]) -> list[str]:
+        return await asyncio.to_thread(lambda: [name for name in names if self._is_absent(name)])
+
+    def _is_absent(self, name: str) -> bool:
+        for part in REPOSITORY_PARTS:
+            try:
+                os.stat(f"{self._root}/{paths.repository(name)}/{part}")
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError:
+                return False
+            return False
+        return True
+
+    async def scan(self, repository: str, since: int) -> RepositoryLinks:
+        return await asyncio.to_thread(_Scan(self._root, repository, since).run)
+
+    async def shards(self, since: int) -> AsyncIterator[Shard]:
+        async for shard in _stepwise(_shards(f"{self._root}/blobs", since)):
+            yield shard
+
+    async def contents(self, digests: Sequence[Digest], most: int) -> dict[Digest, bytes]:
+        return await asyncio.to_thread(self._contents, digests, most)
+
+    def _contents(self, digests: Sequence[Digest], most: int) -> dict[Digest, bytes]:
+        found = {}
+        for digest in digests:
+            try:
+                with open(f"{self._root}/{paths.blob(digest)}", "rb", buffering=0) as file:
+                    size = os.fstat(file.fileno()).st_size
+                    content = file.read(size) if size <= most else None
+            except OSError:
+                continue
+            if content is not None and len(content) == size:
+                found[digest] = content
+        return found
+
+
+async def _stepwise(items: Iterator[T]) -> AsyncIterator[T]:
+    """Take items one by one, each in a thread."""
+    done = object()
+    while (item := await asyncio.to_thread(next, items, done)) is not done:
+        yield item  # type: ignore[misc]
+
+
+def _pages(root: str) -> Iterator[RepositoryPage]:
+    page = RepositoryPage()
+    for name in _walk(root, "", page.oddities.append):
+        page.names.append(name)
+        if len(page.names) == PAGE:
+            full = RepositoryPage(page.names[:], page.oddities[:])
+            page.names.clear()
+            page.oddities.clear()
+            yield full
+    yield page
+
+
+def _walk(root: str, above: str, tell: Callable[[Oddity], None]) -> Iterator[str]:
+    """Names of repositories below a directory, each before those that begin with it."""
+    entries, problem = _listed(f"{root}/{above}" if above else root)
+    if problem:
+        tell(Oddity(f"repositories/{above}", problem))
+    if above and any(entry.name in REPOSITORY_PARTS for entry in entries):
+        yield above
+    for entry in entries:
+        if entry.name.startswith("_"):
+            continue
+        name = f"{above}/{entry.name}" if above else entry.name
+        if not _is_directory(entry):
+            tell(Oddity(f"repositories/{name}", UNKNOWN))
+        elif not is_repository(name):
+            tell(Oddity(f"repositories/{name}", NOT_A_NAME))
+        elif entry.is_symlink() and f"{os.path.realpath(root)}/{above}/".startswith(f"{os.path.realpath(entry.path)}/"):
+            tell(Oddity(f"repositories/{name}", "a symbolic link to a directory above it"))
+        else:
+            yield from _walk(root, name, tell)
+
+
+def _listed(path: str) -> tuple[list["os.DirEntry[str]"], str]:
+    """What is in a directory, sorted; nothing, and why, where it cannot be listed."""
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entries, key=lambda entry: entry.name), ""
+    except (FileNotFoundError, NotADirectoryError):
+        return [], ""
+    except OSError:
+        return [], UNREADABLE
+
+
+def _is_directory(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _read(path: str, most: int) -> bytes | None:
+    """The begin of a file; None where there is none that can be read."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        return os.read(file, most)
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+
+
+class _Scan:
+    """Looks at one repository."""
+
+    def __init__(self, root: str, repository: str, since: int) -> None:
+        self._root = root
+        self._place = paths.repository(repository)
+        self._since = since
+        self._found = RepositoryLinks()
+
+    def run(self) -> RepositoryLinks:
+        """Everything; takes a microsecond or two for each unchanged link."""
+        found = self._found
+        for digest, path in self._digests("_layers"):
+            self._digest_link(found.layers, digest, path, typed=False)
+        for digest, path in self._digests("_manifests/revisions"):
+            self._digest_link(found.revisions, digest, path, typed=True)
+        for entry in self._list("_manifests/tags"):
+            if is_tag(entry.name) and _is_directory(entry):
+                self._tag(entry.name, entry.path)
+            else:
+                self._tell(entry.path, NOT_A_TAG)
+        found.uploads = len(self._list("_uploads"))
+        return found
+
+    def _tell(self, path: str, why: str) -> None:
+        self._found.oddities.append(Oddity(path.removeprefix(f"{self._root}/"), why))
+
+    def _list(self, place: str) -> list["os.DirEntry[str]"]:
+        path = f"{self._root}/{self._place}/{place}"
+        entries, problem = _listed(path)
+        if problem:
+            self._found.readable = False
+            self._tell(path, problem)
+        return entries
+
+    def _digests(self, place: str) -> Iterator[tuple[Digest, str]]:
+        """What is named by digest below a directory."""
+        for algorithm in self._list(place):
+            for entry in self._list(f"{place}/{algorithm.name}"):
+                text = f"{algorithm.name}:{entry.name}"
+                if is_digest(text) and _is_directory(entry):
+                    yield Digest(text), entry.path
+                else:
+                    self._tell(entry.path, NOT_A_DIGEST)
+
+    def _state(self, directory: str) -> os.stat_result | None:
+        """The state of the link in a directory; None where there is none."""
+        try:
+            return os.stat(f"{directory}/link")
+        except FileNotFoundError:
+            self._leftovers(directory)
+        except OSError:
+            self._found.readable = False
+            self._tell(f"{directory}/link", UNREADABLE)
+        return None
+
+    def _leftovers(self, directory: str) -> None:
+        for entry in _listed(directory)[0]:
+            if entry.name.endswith(".tmp"):
+                self._tell(entry.path, UNFINISHED)
+
+    def _digest_link(self, links: dict[Digest, Link], digest: Digest, directory: str, *, typed: bool) -> None:
+        state = self._state(directory)
+        if state is None:
+            return
+        written = state.st_mtime_ns // 1_000_000
+        if state.st_ctime_ns < self._since and digest.startswith("sha256:"):
+            links[digest] = Link(None, written)
+            return
+        target, damage = self._target(f"{directory}/link")
+        if damage == UNREADABLE:
+            links[digest] = Link(None, written)
+        elif damage:
+            if digest.startswith("sha256:"):  # its place says all that it should say
+                links[digest] = Link(digest, written, broken=True)
+        elif target != digest and digest.startswith("sha256:"):
+            self._tell(f"{directory}/link", OTHER_DIGEST)
+            links[digest] = Link(None, written)
+        else:
+            media_type = _read(f"{directory}/mediatype", LONGEST_LINK) if typed else None
+            links[digest] = Link(target, written, (media_type or b"").decode("ascii", "replace").strip())
+
+    def _target(self, path: str) -> tuple[Digest | None, str]:
+        """The digest in a link, or what is wrong with it."""
+        content = _read(path, LONGEST_LINK)
+        if content is None:
+            self._tell(path, UNREADABLE)
+            return None, UNREADABLE
+        text = content.decode("ascii", "replace").strip()
+        if not is_digest(text):
+            self._tell(path, DAMAGED)
+            return None, DAMAGED
+        return Digest(text), ""
+
+    def _tag(self, tag: str, directory: str) -> None:
+        state = self._state(f"{directory}/current")
+        if state is None:
+            self._tell(directory, NO_CURRENT)
+            return
+        written = state.st_mtime_ns // 1_000_000
+        if state.st_ctime_ns < self._since:
+            self._found.tags[tag] = Link(None, written)
+            return
+        target, damage = self._target(f"{directory}/current/link")
+        if damage == UNREADABLE:
+            self._found.tags[tag] = Link(None, written)
+        elif damage:
+            newest = self._newest(tag)
+            if newest:  # registry:2 writes it just before the one that is damaged
+                self._found.tags[tag] = Link(newest, written, broken=True)
+        else:
+            self._found.tags[tag] = Link(target, written)
+
+    def _newest(self, tag: str) -> Digest | None:
+        """The digest that a tag was moved to last, by its index."""
+        found = []
+        for digest, path in self._digests(f"_manifests/tags/{tag}/index"):
+            state = self._state(path)
+            if state:
+                found.append((state.st_mtime_ns, digest))
+        return max(found)[1] if found else None
+
+
+def _shards(root: str, since: int) -> Iterator[Shard]:
+    for algorithm in _listed(root)[0]:
+        path = f"{root}/{algorithm.name}"
+        if algorithm.name != "sha256":
+            yield Shard("", oddities=[Oddity(f"blobs/{algorithm.name}", NOT_A_DIGEST)])
+            continue
+        for entry in _listed(path)[0]:
+            try:
+                changed = os.stat(entry.path).st_ctime_ns >= since
+            except OSError:
+                continue
+            if changed:
+                yield _shard(path, entry.name)
+
+
+def _shard(root: str, prefix: str) -> Shard:
+    shard = Shard(f"sha256:{prefix}")
+    entries, problem = _listed(f"{root}/{prefix}")
+    if problem:
+        return Shard("", oddities=[Oddity(f"blobs/sha256/{prefix}", problem)])
+    for entry in entries:
+        text, place = f"sha256:{entry.name}", f"blobs/sha256/{prefix}/{entry.name}"
+        if not is_digest(text) or not entry.name.startswith(prefix) or not _is_directory(entry):
+            shard.oddities.append(Oddity(place, NOT_A_DIGEST))
+            continue
+        try:
+            state = os.stat(f"{entry.path}/data")
+        except FileNotFoundError:
+            shard.oddities += [Oddity(place, UNFINISHED)] if _listed(entry.path)[0] else []
+            continue
+        except OSError:
+            return Shard("", oddities=[Oddity(place, UNREADABLE)])
+        if not state.st_size and text not in EMPTY:
+            shard.oddities.append(Oddity(f"{place}/data", EMPTY_BLOB))
+        else:
+            shard.blobs[Digest(text)] = Stored(state.st_size, state.st_mtime_ns // 1_000_000)
+    return shard
