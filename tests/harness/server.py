@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPSConnection
 from pathlib import Path
+from ssl import _create_unverified_context
 from types import TracebackType
 from typing import Self
 
@@ -127,19 +129,23 @@ class Server:
         return self
 
     def _answers(self) -> bool:
-        if "http.tls.certificate" in self.settings:
-            return self._listens()
+        """Whether it serves, and knows the names of what is stored."""
         try:
-            return Client(self, timeout=5).get(self._ready).status == 200
+            if "http.tls.certificate" in self.settings:
+                return b'"progress"' not in self._encrypted("/readyz")
+            if Client(self, timeout=5).get(self._ready).status != 200:
+                return False
+            return b'"progress"' not in Client(self, timeout=5).get("/readyz").body
         except (OSError, AssertionError):
             return False
 
-    def _listens(self) -> bool:
+    def _encrypted(self, path: str) -> bytes:
+        connection = HTTPSConnection(*self.address, timeout=5, context=_create_unverified_context())
         try:
-            socket.create_connection(self.address, 1).close()
-        except OSError:
-            return False
-        return True
+            connection.request("GET", path)
+            return connection.getresponse().read()
+        finally:
+            connection.close()
 
     def wait(self, seconds: float = STOP_SECONDS) -> int:
         """Wait for the main process to end by itself: its exit status, negative for a signal."""

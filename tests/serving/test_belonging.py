@@ -1,5 +1,6 @@
 """A root belongs to one server at a time, and to one database for good; a reload never takes the service away."""
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -25,28 +26,42 @@ def test_a_second_server_with_a_database_of_its_own_is_refused(tmp_path: Path) -
         assert f"another server uses {root}: process {first.pid} on " in refused(second)
 
 
-@pytest.mark.parametrize(
-    ("lost", "words"),
-    [
-        ("the database", "was filled by a registry whose database is not the one"),
-        ("the tree", "is a disk not mounted?"),
-        ("the tree's mark", "holds repositories that the database"),
-    ],
-)
-def test_a_database_and_a_tree_that_do_not_belong_together_are_not_served(
-    tmp_path: Path, lost: str, words: str
-) -> None:
-    with Server(tmp_path) as first:
-        Repository(Client(first), "a/b").push_image("latest")
-    tree = first.root / "docker/registry/v2"
-    if lost != "the tree":
-        (first.root / "holdfast").rename(tmp_path / "database")
-    if lost == "the tree's mark":
-        (tree / "_holdfast/instance").unlink()
-    if lost == "the tree":
-        tree.rename(tmp_path / "tree")
-    second = another(tmp_path, "second", storage_filesystem_rootdirectory=str(first.root))
-    assert words in refused(second)
+def filled(tmp_path: Path, name: str, tag: str) -> Server:
+    """A server that was stopped after an image was pushed to it."""
+    server = another(tmp_path, name)
+    with server:
+        Repository(Client(server), "a/b").push_image(tag)
+    return server
+
+
+def test_a_database_that_knows_another_tree_is_refused(tmp_path: Path) -> None:
+    first, second = filled(tmp_path, "first", "one"), filled(tmp_path, "second", "two")
+    (first.root / "holdfast").rename(tmp_path / "database")
+    (second.root / "holdfast").rename(first.root / "holdfast")
+    assert "was filled by a registry whose database is not the one" in refused(first)
+
+
+@pytest.mark.parametrize("lost", ["", "repositories", "blobs"])
+def test_a_tree_that_is_gone_is_not_taken_for_an_empty_one(tmp_path: Path, lost: str) -> None:
+    first = filled(tmp_path, "first", "one")
+    (first.root / "docker/registry/v2" / lost).rename(tmp_path / "tree")
+    (first.root / "docker/registry/v2/_holdfast").mkdir(parents=True, exist_ok=True)
+    assert "is a disk not mounted?" in refused(first)
+    shutil.rmtree(first.root / "docker/registry/v2" / lost, ignore_errors=True)
+    (tmp_path / "tree").rename(first.root / "docker/registry/v2" / lost)
+    with first:
+        Repository(Client(first), "a/b").get("manifests/one").expect(200)
+
+
+def test_a_lost_database_is_made_again_from_the_tree(tmp_path: Path) -> None:
+    first = filled(tmp_path, "first", "one")
+    shutil.rmtree(first.root / "holdfast")
+    with first:
+        Repository(Client(first), "a/b").get("manifests/one").expect(200)
+    assert "the database is new or was lost" in first.log_text()
+    with first:
+        Repository(Client(first), "a/b").get("manifests/one").expect(200)
+    assert first.log_text().count("the database is new or was lost") == 1
 
 
 def test_a_reload_to_users_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:

@@ -109,7 +109,8 @@ class Api:
             if request.method == "OPTIONS":
                 return Answer(200, [encoded("Allow", match.endpoint.allow if match else "OPTIONS")])
             if match is None or match.endpoint.name not in PUBLIC:
-                self._services.gate.check()
+                if not self._services.gate.is_open:
+                    await self._services.gate.wait()
                 await self._authenticate(request)
             if match is None:
                 raise Failure(NOT_FOUND)

@@ -1,6 +1,8 @@
 """The gate: closed from the opening of the port until the names in the tree are known."""
 
+import asyncio
 import json
+import time
 
 from holdfast.metadata.port import Database
 from holdfast.metadata.queries import meta
@@ -8,6 +10,8 @@ from holdfast.model.errors import UNAVAILABLE, Failure
 from holdfast.registry.import_batch import UNDER_WAY
 
 RETRY_SECONDS = 5
+PATIENCE = 2.0
+"""Seconds after the opening of the port during which requests wait: an ordinary start is over by then."""
 
 
 class Gate:
@@ -15,16 +19,28 @@ class Gate:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.is_open = False
+        self._opened = asyncio.Event()
+        self._patient_until = time.monotonic() + PATIENCE
 
-    def check(self) -> None:
-        """Raise `Failure(UNAVAILABLE)` while it is closed."""
-        if not self.is_open:
+    @property
+    def is_open(self) -> bool:
+        """Whether names are known."""
+        return self._opened.is_set()
+
+    def open(self) -> None:
+        """Names are known."""
+        self._opened.set()
+
+    async def wait(self) -> None:
+        """Wait a little while it is closed. Raises `Failure(UNAVAILABLE)`."""
+        try:
+            await asyncio.wait_for(self._opened.wait(), max(0.0, self._patient_until - time.monotonic()))
+        except TimeoutError:
             raise Failure(
                 UNAVAILABLE,
                 "the registry is starting: it reads the names of what is stored; /readyz tells how far it is",
                 headers=[("Retry-After", str(RETRY_SECONDS))],
-            )
+            ) from None
 
     async def progress(self) -> dict[str, object]:
         """How far it is: numbers of what has been read, as in the report of an import."""

@@ -16,7 +16,7 @@ from holdfast.metadata.port import Connection, Database
 from holdfast.metadata.queries import blobs, imports, meta, repositories
 from holdfast.registry.clock import Clock
 from holdfast.registry.import_batch import TREE_MARK, UNDER_WAY
-from holdfast.registry.importing import Importer, ImportRefused
+from holdfast.registry.importing import Importer
 from holdfast.registry.report import Report
 from holdfast.registry.tree import TreeWriter
 from holdfast.storage import paths
@@ -63,11 +63,8 @@ class Beginning:
             return Report()
         links = FilesystemLinkReader(self.place.root)
         importer = Importer(self.database, self.store, links, self.tree, self.clock)
-        try:
-            async with _telling(importer.report, whole=everything or await self.database.read(_is_due)):
-                report = await importer.run(everything=everything)
-        except ImportRefused as error:
-            raise PlaceError(f"{self.place.root}: {error}") from None
+        async with _telling(importer.report, whole=everything or await self.database.read(_is_due)):
+            report = await importer.run(everything=everything)
         tell(report)
         return report
 
@@ -117,17 +114,18 @@ async def recognise(database: Database, store: BlobStore, place: Place) -> None:
         return
     known = await database.read(lambda c: meta.get(c, "instance"))
     found = (await store.read_file(paths.INSTANCE) or b"").decode("ascii", "replace").strip()
-    empty = await database.read(lambda c: repositories.are_none(c) and not imports.has_blobs(c))
-    if found and found != known and not empty:
+    repositories_known, blobs_known = await database.read(lambda c: (not repositories.are_none(c), imports.has_blobs(c)))
+    if found and found != known and (repositories_known or blobs_known):
         raise PlaceError(
             f"{place.root} was filled by a registry whose database is not the one in {place.metadata}; set metadata.path to the"
             " directory that has it, or move this database away: the names are then read from the tree"
         )
-    if known and not empty and not places.has_repositories(place.root):
-        raise PlaceError(
-            f"{place.root} holds no repositories, but the database in {place.metadata} knows some: is a disk not mounted?"
-            " `holdfast export` writes the tree again from the database"
-        )
+    for part, expected in (("repositories", repositories_known), ("blobs/sha256", blobs_known)):
+        if expected and not places.has(place.root, part):
+            raise PlaceError(
+                f"{place.root / paths.ROOT / part} is empty, but the database in {place.metadata} knows what was there: is a disk"
+                " not mounted? If it is gone for good, restore it, or remove the database as well"
+            )
     if found and not known:
         log.warning(
             "the database is new or was lost: names are read from the tree;"

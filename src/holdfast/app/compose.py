@@ -96,7 +96,7 @@ async def build(
         async def begin() -> None:
             if place.mode != "read-only":
                 await Beginning(place, database, store, tree, locks, clock).run(start)
-            gate.is_open = True
+            gate.open()
             if reports and place.mode != "read-only":
                 after.push_async_callback(_stopped, asyncio.create_task(_expire_uploads(uploads)))
 

@@ -119,10 +119,10 @@ def _taken(path: Path, place: Place, addr: str) -> int:
     return file
 
 
-def has_repositories(root: Path) -> bool:
-    """Whether the tree below `root` has a repository, whoever made it."""
+def has(root: Path, part: str) -> bool:
+    """Whether a directory of the tree below `root` holds anything, whoever made it."""
     try:
-        with os.scandir(root / paths.ROOT / "repositories") as entries:
+        with os.scandir(root / paths.ROOT / part) as entries:
             return any(True for _ in entries)
     except FileNotFoundError:
         return False

@@ -24,10 +24,6 @@ from holdfast.storage.port import BlobStore
 PAGE = 500
 
 
-class ImportRefused(Exception):
-    """The tree cannot be what it should be; the text says what to do."""
-
-
 class Importer:
     """Imports a tree into the database that belongs to it. Nobody else may write to either meanwhile."""
 
@@ -44,7 +40,7 @@ class Importer:
     async def run(self, *, everything: bool) -> Report:
         """Import what changed since the last time, or `everything`. Can be cancelled, and run again, at any time.
 
-        Raises `ImportRefused`, `StorageError`, `DatabaseError`.
+        Raises `StorageError`, `DatabaseError`.
         """
         position = await self._begin(everything=everything)
         report = self.report
@@ -69,13 +65,11 @@ class Importer:
 
     async def _blobs(self, batch: Batch) -> None:
         """Let every file below blobs/ have its row; rows whose files are gone, go."""
-        seen = False
         async for shard in self._links.shards(batch.position.since):
             for oddity in shard.oddities:
                 batch.report.skip(oddity.why, oddity.path)
             if not shard.prefix:
                 continue
-            seen = True
             known = await self._database.read(lambda c, p=shard.prefix: imports.stored(c, p))  # type: ignore[misc]
             for digest, stored in shard.blobs.items():
                 if known.pop(digest, None) != stored.size:
@@ -84,8 +78,6 @@ class Importer:
                     await batch.do(lambda c, d=digest, s=stored: imports.store(c, d, s.size, s.written))  # type: ignore[misc]
             for digest in known:
                 await batch.do(lambda c, d=digest: self._lose(c, d, batch.report))  # type: ignore[misc]
-        if not seen and batch.position.since == EVERYTHING and await self._database.read(imports.has_blobs):
-            raise ImportRefused("the tree has no blobs at all, but the database knows some: is a disk not mounted?")
         await batch.flush()
 
     def _lose(self, connection: Connection, digest: Digest, report: Report) -> None:
