@@ -51,7 +51,7 @@ def test_prints_every_problem_and_ends_with_1(tmp_path: Path) -> None:
     done = run(str(missing), REGISTRY_TAGS_MAXTAGS="x")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
-        f"Error: file {missing}: there is no such file; give the path of a configuration file, or none to use the defaults",
+        f"Error: file {missing}: there is no such file; correct the path",
         "Error: tags.maxtags (variable REGISTRY_TAGS_MAXTAGS): found 'x', expected a whole number, 1 or more",
     ]
 

@@ -60,7 +60,7 @@ def test_files_that_cannot_be_used(content: bytes, words: str, tmp_path: Path) -
 
 
 def test_a_missing_file_and_a_directory_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"missing\.yml: there is no such file; give the path"):
+    with pytest.raises(ConfigurationError, match=r"missing\.yml: there is no such file; correct the path"):
         load(str(tmp_path / "missing.yml"), {})
     with pytest.raises(ConfigurationError, match="it is a directory, not a file; Docker makes one"):
         load(str(tmp_path), {})

@@ -71,8 +71,8 @@ WARNING = [
             "REGISTRY_PROXY_SERVICE_HOST": "10.0.0.3",
         },
         warnings=(
-            "REGISTRY_PORT, REGISTRY_SERVICE_HOST, REGISTRY_PROXY_SERVICE_HOST, REGISTRY_SERVICE_PORT_HTTP, "
-            "REGISTRY_AUTH_PORT_5000_TCP, REGISTRY_PORT_5000_TCP_ADDR: ignored; Kubernetes or Docker sets such",
+            "REGISTRY_AUTH_PORT_5000_TCP, REGISTRY_PORT, REGISTRY_PORT_5000_TCP_ADDR, REGISTRY_PROXY_SERVICE_HOST, "
+            "REGISTRY_SERVICE_HOST, REGISTRY_SERVICE_PORT_HTTP: ignored; Kubernetes or Docker sets such",
         ),
     ),
     Case(

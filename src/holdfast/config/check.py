@@ -84,10 +84,14 @@ class Check:
             self._problem(listed.key, given, expected(listed))
         if not items:
             self.origins[listed.key] = given.origin if isinstance(given, Series) else "default"
-        return [
-            self._section(listed.item(place), self._branch(listed.item(place), item))
-            for place, item in enumerate(items)
-        ]
+        sections = []
+        for place, item in enumerate(items):
+            table = listed.item(place)
+            if isinstance(item, Branch):
+                sections.append(self._section(table, item))
+            else:
+                self._problem(table.key, item, "a section with " + _enumerated(list(table.children)))
+        return sections
 
     def _setting(self, setting: Setting, given: Entry | None, section: str) -> Any:
         if given is None or (isinstance(given, Leaf) and given.value is None):

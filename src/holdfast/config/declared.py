@@ -50,7 +50,7 @@ class Setting:
         return Annotated[self.type, self.meta]
 
     def marked(self, mark: str) -> bool:
-        """Whether `setting(...)` was given this mark (`secret`, `ours`, `duration`, `lowered`)."""
+        """Whether `setting(...)` was given this mark (`secret`, `ours`, `duration`, `free`)."""
         return bool((self.meta.extra or {}).get(mark))
 
     @property

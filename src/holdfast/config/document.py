@@ -4,7 +4,8 @@ import sys
 from collections.abc import Iterator
 
 from holdfast.config.declared import REQUIRED, Listed, Setting, Table, declarations
-from holdfast.config.foreign import FOREIGN
+from holdfast.config.foreign import FOREIGN, VERDICTS
+from holdfast.config.merge import FILE
 from holdfast.config.report import written
 from holdfast.config.values import expected
 
@@ -18,7 +19,8 @@ that is written in a file, in environment variables, or both; a variable wins ov
 are those of `registry:2`, and the keys that only Holdfast has are marked so.
 
 `holdfast config` prints every effective setting with where it came from, and every mistake in the file and the
-variables at once; `holdfast config --json` prints the same for programs. Nothing is started by it.
+variables at once; `holdfast config --json` prints the same for programs. `holdfast config --explain KEY` tells about
+one key, section or variable: what it does, what may be written, and what it is now. Nothing is started by it.
 
 ## The file
 
@@ -41,8 +43,8 @@ http:
 ```
 
 - A text is taken as it is written: a realm of `123` or `yes` is the text `123` or `yes`.
-- A duration is written with its units, such as `30s`, `1m30s` or `168h`. A bare number means seconds
-  (`registry:2` takes it for nanoseconds).
+- A duration is written with its units, such as `30s`, `1m30s` or `168h`. A bare number means seconds, with a warning
+  where the setting is one of `registry:2`, which takes it for nanoseconds.
 - An unknown key in the sections of `registry:2` is ignored with a warning. It stops the start directly under
   `storage`, under `auth`, `http.tls` and the sections that only Holdfast has, since a misspelt name there would open
   the registry or move its files. Both name the line and the nearest known key.
@@ -51,7 +53,7 @@ http:
 ## Variables
 
 The variable for a key is the key in capitals behind `REGISTRY_`, with `_` between its parts: `http.addr` is
-`REGISTRY_HTTP_ADDR`. Shorter names are applied first.
+`REGISTRY_HTTP_ADDR`. A section comes before what lies in it, and entries of a list in the order of their numbers.
 
 - For a text, the variable is that text, and may be empty. Anything else is YAML: `true`, `500`, `[a, b]`, `{k: v}`;
   an empty variable is ignored with a warning.
@@ -59,6 +61,14 @@ The variable for a key is the key in capitals behind `REGISTRY_`, with `_` betwe
   under `storage`, and `REGISTRY_AUTH=htpasswd` everything under `auth`. Variables for what lies in it then add to it.
 - A name below a mapping adds an entry, beside those of the file or the default:
   `REGISTRY_HTTP_HEADERS_Access-Control-Allow-Origin='["*"]'`. An entry whose name differs in case only is replaced.
+- A number below a list is the place of an entry, from 0; the number after the last one adds an entry, and a gap stops
+  the start. `REGISTRY_HEALTH_FILE_0_FILE=/down` is the first entry of `health.file`. `_2` comes before `_10`.
+- `_FILE` behind the variable of a secret names a file that holds it, such as
+  `REGISTRY_HTTP_SECRET_FILE=/run/secrets/http`. Line breaks at its end do not count. A file that is missing or empty
+  stops the start, and so do both forms at once.
+- `PORT`, by which hosting platforms say where to listen, counts where neither the file nor `REGISTRY_HTTP_ADDR` sets
+  `http.addr`. Anything in it but a port stops the start then: with the default in its place, the platform would wait
+  at a port where nobody answers. With `http.net: unix` it is not looked at.
 - A variable that is no setting is ignored with a warning. Those that Kubernetes sets for a service called `registry`
   (`REGISTRY_PORT`, `REGISTRY_SERVICE_HOST`) are known, and harmless.
 """
@@ -69,8 +79,6 @@ _FOREIGN = """\
 They are understood in the file and in variables. Where doing without one is safe, it is accepted with a warning; where
 it would serve something else than was asked for, it stops the start.
 """
-
-_VERDICTS = {"idle": "accepted, without effect", "later": "accepted, without effect yet", "stop": "stops the start"}
 
 
 def document() -> str:
@@ -122,9 +130,17 @@ def _listed(listed: Listed) -> Iterator[str]:
 
 def _setting(setting: Setting) -> Iterator[str]:
     yield f"### {setting.key}\n"
-    yield setting.help + (" Only Holdfast has this setting." if setting.marked("ours") else "") + "\n"
+    owner = " Only Holdfast has this setting." if setting.marked("ours") else ""
+    yield (
+        setting.help
+        + (owner or (" registry:2 does not have it, registry:3 has." if setting.marked("newer") else ""))
+        + "\n"
+    )
     suffix = "_NAME" if setting.is_map else "_N" if setting.is_list else ""
-    yield f"- Variable: `{setting.variable}`" + (f", or `{setting.variable}{suffix}` for one entry" if suffix else "")
+    form = f", or `{setting.variable}{suffix}` for one entry" if suffix else ""
+    if setting.marked("secret"):
+        form = f", or `{setting.variable}_{FILE}` for a file that holds it"
+    yield f"- Variable: `{setting.variable}`{form}"
     yield f"- Type: {expected(setting)}" + ("; secret" if setting.marked("secret") else "")
     default = "none; it must be given where its section is" if setting.default is REQUIRED else None
     yield f"- Default: {default or f'`{written(setting.default)}`'}"
@@ -141,7 +157,7 @@ def _foreign() -> Iterator[str]:
     for key, foreign in FOREIGN.items():
         values = " or ".join(f"`{value}`" for value in sorted(foreign.harmless))
         exception = f" unless {values}" if values else ""
-        yield f"| `{key}` | {_VERDICTS[foreign.verdict]}{exception} | {foreign.words} |"
+        yield f"| `{key}` | {VERDICTS[foreign.verdict]}{exception} | {foreign.words} |"
 
 
 if __name__ == "__main__":

@@ -43,6 +43,9 @@ _OFF = ("false", "no", "off")
 _ON = ("true", "yes", "on")
 
 
+VERDICTS = {"idle": "accepted, without effect", "later": "accepted, without effect yet", "stop": "stops the start"}
+"""What happens with a key, in words."""
+
 _DRIVER = _stop("this storage driver is not available; use filesystem")
 
 FOREIGN: dict[str, Foreign] = {

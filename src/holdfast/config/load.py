@@ -3,14 +3,15 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from holdfast.config.check import Check
+from holdfast.config.files import FileProblem, read_file
 from holdfast.config.merge import CONFIGURATION_PATH, overlay
+from holdfast.config.port import take_port
 from holdfast.config.problems import ConfigurationError, Findings
 from holdfast.config.rules import check_rules
 from holdfast.config.settings import Settings, decode
-from holdfast.config.tree import MAXIMUM_SIZE, Branch, Leaf, YAMLProblem, read_text
+from holdfast.config.tree import Branch, Leaf, YAMLProblem, read_text
 
 __all__ = ["ConfigurationError", "Loaded", "load", "load_process"]
 
@@ -38,11 +39,12 @@ def load(path: str | None, environ: Mapping[str, str]) -> Loaded:
     path = path or environ.get(CONFIGURATION_PATH) or None
     root = _read_file(path, findings) if path else Branch("default")
     overlay(root, environ, findings)
+    take_port(root, environ, findings)
     check = Check(findings)
     values = check.whole(root)
     check_rules(values, check.origins, findings)
     if findings.problems:
-        raise ConfigurationError(findings.problems)
+        raise ConfigurationError(findings.problems, findings.warnings)
     return Loaded(decode(values), check.origins, tuple(findings.warnings))
 
 
@@ -54,8 +56,10 @@ def load_process(path: str | None) -> Loaded:
 def _read_file(path: str, findings: Findings) -> Branch:
     """The file as a tree; an empty one, with a problem noted, if it cannot be read."""
     empty = Branch(f"file {path}")
-    text = _read_bounded(path, findings)
-    if text is None:
+    try:
+        text = read_file(path)
+    except FileProblem as problem:
+        findings.problems.append(f"file {path}: {problem}")
         return empty
     try:
         entry, warnings = read_text(text, f"file {path}", numbered=True)
@@ -72,28 +76,3 @@ def _read_file(path: str, findings: Findings) -> Branch:
     if "version" not in entry.children:
         findings.problems.append(f"file {path}: it needs the line `version: 0.1`")
     return entry
-
-
-def _read_bounded(path: str, findings: Findings) -> str | None:
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(MAXIMUM_SIZE + 1)
-    except IsADirectoryError:
-        words = "it is a directory, not a file; Docker makes one where a file to be mounted does not exist"
-    except FileNotFoundError:
-        words = "there is no such file; give the path of a configuration file, or none to use the defaults"
-    except PermissionError:
-        words = "it may not be read by this user; change its mode or owner"
-    except (OSError, ValueError) as error:
-        words = f"it cannot be read: {error}"
-    else:
-        if len(content) > MAXIMUM_SIZE:
-            words = f"it is larger than {MAXIMUM_SIZE} bytes, which no configuration is"
-        else:
-            try:
-                return content.decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                line = content.count(b"\n", 0, error.start) + 1
-                words = f"line {line} is not UTF-8 text"
-    findings.problems.append(f"file {path}: {words}")
-    return None

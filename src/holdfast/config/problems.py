@@ -9,11 +9,15 @@ from holdfast.config.tree import Branch, Entry, Leaf, Series
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used. `messages` name each problem; the text is all of them, one a line."""
+    """The configuration cannot be used. `messages` name each problem; the text is all of them, one a line.
 
-    def __init__(self, messages: list[str]) -> None:
+    `warnings` are those of `Loaded`, as far as they were found.
+    """
+
+    def __init__(self, messages: list[str], warnings: list[str]) -> None:
         super().__init__("\n".join(messages))
         self.messages = messages
+        self.warnings = warnings
 
 
 @dataclass

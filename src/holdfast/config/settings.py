@@ -16,20 +16,22 @@ def setting(
     *,
     secret: bool = False,
     ours: bool = False,
+    newer: bool = False,
     duration: bool = False,
-    lowered: bool = False,
+    free: bool = False,
     idle: str = "",
     retired: dict[str, str] | None = None,
     **limits: Any,
 ) -> Meta:
     """Describe a field by its `help`, one or two sentences for the documents.
 
-    `secret` masks it, `ours` marks what registry:2 does not have, `duration` lets it be written as `1m30s` (seconds in
-    the settings), `lowered` turns names that variables add to a mapping into lower case, `idle` says why a setting of
-    registry:2 has no effect here, `retired` maps values that registry:2 accepts to the ones used in their place, with a
-    warning. `limits` are those of `msgspec.Meta`.
+    `secret` masks it, `ours` marks what neither registry:2 nor registry:3 has, `newer` what only registry:3 has.
+    `duration` lets it be written as `1m30s` (seconds in the settings), `free` marks a mapping of anything: names that
+    variables add become lower case, lists and mappings in it texts. `idle` says why a setting of registry:2 has no effect
+    here, `retired` maps values that registry:2 accepts to the ones used in their place, with a warning. `limits` are those
+    of `msgspec.Meta`.
     """
-    marks = {"secret": secret, "ours": ours, "duration": duration, "lowered": lowered}
+    marks = {"secret": secret, "ours": ours, "newer": newer, "duration": duration, "free": free}
     return Meta(description=help, extra={**marks, "idle": idle, "retired": retired or {}}, **limits)
 
 
@@ -60,7 +62,7 @@ class Log(Section, frozen=True, kw_only=True):
         Literal["text", "json", "logstash"],
         setting("How log lines look: text, or one JSON object a line (logstash is the same as json)."),
     ] = "text"
-    fields: Annotated[dict[str, str], setting("Fields added to every log line.", lowered=True)] = {}
+    fields: Annotated[dict[str, str], setting("Fields added to every log line.", free=True)] = {}
     accesslog: AccessLog = AccessLog()
 
 
@@ -101,7 +103,10 @@ class TagLookup(Section, frozen=True, kw_only=True):
     concurrencylimit: Annotated[
         int,
         setting(
-            "How many tags are looked up at once.", ge=0, idle="tags are looked up in a database, not file by file"
+            "How many tags are looked up at once.",
+            newer=True,
+            ge=0,
+            idle="tags are looked up in a database, not file by file",
         ),
     ] = 0
 
@@ -241,16 +246,20 @@ class Server(Section, frozen=True, kw_only=True):
 
 
 class Catalog(Section, frozen=True, kw_only=True):
-    maxentries: Annotated[int, setting("The most repositories that one page of the catalog holds.", ge=1)] = 1000
+    maxentries: Annotated[
+        int, setting("The most repositories that one page of the catalog holds.", ge=1, retired={"0": "1000"})
+    ] = 1000
 
 
 class Tags(Section, frozen=True, kw_only=True):
-    maxtags: Annotated[int, setting("The most tags that one page of a tag list holds.", ge=1)] = 1000
+    maxtags: Annotated[
+        int, setting("The most tags that one page of a tag list holds.", newer=True, ge=1, retired={"0": "1000"})
+    ] = 1000
 
 
 class StorageDriverCheck(Section, frozen=True, kw_only=True):
     enabled: Annotated[bool, setting("Look at the storage regularly.")] = False
-    interval: Annotated[float, setting("Time between two looks.", duration=True, gt=0)] = 10
+    interval: Annotated[float, setting("Time between two looks.", duration=True, gt=0, retired={"0": "10s"})] = 10
     threshold: Annotated[
         int, setting("How many looks have to fail in a row before the registry is unhealthy; 0 means one.", ge=0)
     ] = 0
@@ -258,7 +267,7 @@ class StorageDriverCheck(Section, frozen=True, kw_only=True):
 
 class FileCheck(Section, frozen=True, kw_only=True):
     file: Annotated[str, setting("The file that makes the registry unhealthy while it exists.", min_length=1)]
-    interval: Annotated[float, setting("Time between two looks.", duration=True, gt=0)] = 10
+    interval: Annotated[float, setting("Time between two looks.", duration=True, gt=0, retired={"0": "10s"})] = 10
 
 
 class HTTPCheck(Section, frozen=True, kw_only=True):
@@ -266,7 +275,7 @@ class HTTPCheck(Section, frozen=True, kw_only=True):
     headers: Annotated[dict[str, list[str]], setting("Headers added to the request.")] = {}
     statuscode: Annotated[int, setting("The status that the answer has to have.", ge=100, le=599)] = 200
     timeout: Annotated[float, setting("How long one check may take; 0 means the interval.", duration=True, ge=0)] = 0
-    interval: Annotated[float, setting("Time between two checks.", duration=True, gt=0)] = 10
+    interval: Annotated[float, setting("Time between two checks.", duration=True, gt=0, retired={"0": "10s"})] = 10
     threshold: Annotated[
         int, setting("How many checks have to fail in a row before the registry is unhealthy; 0 means one.", ge=0)
     ] = 0
@@ -275,7 +284,7 @@ class HTTPCheck(Section, frozen=True, kw_only=True):
 class TCPCheck(Section, frozen=True, kw_only=True):
     addr: Annotated[str, setting("Host and port that have to accept a connection.", min_length=1)]
     timeout: Annotated[float, setting("How long one check may take; 0 means the interval.", duration=True, ge=0)] = 0
-    interval: Annotated[float, setting("Time between two checks.", duration=True, gt=0)] = 10
+    interval: Annotated[float, setting("Time between two checks.", duration=True, gt=0, retired={"0": "10s"})] = 10
     threshold: Annotated[
         int, setting("How many checks have to fail in a row before the registry is unhealthy; 0 means one.", ge=0)
     ] = 0
@@ -294,16 +303,16 @@ class ManifestURLs(Section, frozen=True, kw_only=True):
 
 
 class Platform(Section, frozen=True, kw_only=True):
-    os: Annotated[str, setting("The operating system, such as linux.", min_length=1)]
-    architecture: Annotated[str, setting("The processor, such as amd64.", min_length=1)]
+    os: Annotated[str, setting("The operating system, such as linux.", newer=True, min_length=1)]
+    architecture: Annotated[str, setting("The processor, such as amd64.", newer=True, min_length=1)]
 
 
 class ManifestIndexes(Section, frozen=True, kw_only=True):
     platforms: Annotated[
         Literal["all", "none", "list"],
-        setting("The platforms whose images have to exist when an index that names them is pushed."),
+        setting("The platforms whose images have to exist when an index that names them is pushed.", newer=True),
     ] = "none"
-    platformlist: Annotated[list[Platform], setting("The platforms, if `platforms` is `list`.")] = []
+    platformlist: Annotated[list[Platform], setting("The platforms, if `platforms` is `list`.", newer=True)] = []
 
 
 class ManifestRules(Section, frozen=True, kw_only=True):

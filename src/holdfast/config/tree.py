@@ -50,6 +50,15 @@ def as_entry(origin: str, value: str | list[str]) -> Entry:
     return Leaf(origin, value) if isinstance(value, str) else Series(origin, [Leaf(origin, item) for item in value])
 
 
+def as_plain(entry: Entry) -> object:
+    """A part of the tree as texts, lists and mappings."""
+    if isinstance(entry, Leaf):
+        return entry.value
+    if isinstance(entry, Series):
+        return [as_plain(item) for item in entry.items]
+    return {name: as_plain(child) for name, child in entry.children.items()}
+
+
 class YAMLProblem(Exception):
     """The text cannot be used. `line` counts from 1; 0 if it is not known."""
 

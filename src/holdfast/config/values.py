@@ -1,12 +1,13 @@
 """One setting's value from the text, list or mapping that was given for it."""
 
+import json
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
 from holdfast.config.declared import Listed, Setting
 from holdfast.config.duration import is_bare, parse_duration
-from holdfast.config.tree import Entry, Leaf, Series
+from holdfast.config.tree import Entry, Leaf, Series, as_plain
 
 _TRUTH = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
@@ -57,6 +58,8 @@ def _limits(setting: Setting) -> str:
 def _plain(setting: Setting, given: Entry) -> object:
     if isinstance(given, Leaf):
         return None if given.value is None else _from_text(setting, given.value)
+    if setting.marked("free"):
+        return json.dumps(as_plain(given), ensure_ascii=False)
     if isinstance(given, Series) and setting.is_list:
         return [_plain(setting.item(place), item) for place, item in enumerate(given.items)]
     raise ValueError("a text is wanted")
