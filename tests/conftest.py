@@ -1,4 +1,4 @@
-"""Fixtures for tests against the real server: `registry` (each back end and engine), `client`, `repository`."""
+"""Fixtures for tests against the real server: `registry` (each back end and engine), `client`, `repository`; and for those with the image."""
 
 import itertools
 import re
@@ -11,6 +11,8 @@ from harness.http import Client
 from harness.repository import Repository
 from harness.rules import every_answer
 from harness.server import Server
+from image.fixtures import docker_host, image, machine  # noqa: F401 - one definition for all tests that use them
+from image.machine import Machine
 
 BACK_ENDS = {
     "memory": {"storage": "inmemory", "server.workers": "1"},
@@ -85,10 +87,12 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the end of the server's log with the failure of a test that used it."""
+    """Show the end of the server's log, or the containers' logs, with the failure of a test that used it."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
         for fixture in item.funcargs.values():
             if isinstance(fixture, Server):
                 report.sections.append(("server log", fixture.log_tail()))
+            if isinstance(fixture, Machine):
+                report.sections.append(("containers", fixture.containers()))
     return report

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from clients.tools import Tool, environment, program
@@ -15,59 +16,70 @@ STOP_SECONDS = 60.0
 LOG_TAIL = 4000
 # Written by the daemon outside of the directories that it is told to use.
 TRUST_KEY = Path("/etc/docker/key.json")
+NO_NETWORK = {
+    "bridge": "none",
+    "iptables": False,
+    "ip6tables": False,
+    "ip-forward": False,
+    "ip-masq": False,
+}
 
 
 class Dockerd:
-    """The daemon as a child process. Containers get no network: there is neither a bridge nor a packet filter to set up.
+    """The daemon as a child process.
 
     `parallel`: how many layers it pushes, and pulls, at the same time.
+    `within`: the beginning of a command line that runs a program in namespaces that are not those of the tests. There containers have a
+    bridge, and their ports can be published; otherwise they get no network, so that there is neither a bridge nor a packet filter to set up.
     """
 
-    def __init__(self, *, parallel: int) -> None:
+    def __init__(self, *, parallel: int, within: Sequence[str] = ()) -> None:
         # Sockets lie below: the path must be short.
         self._directory = Path(tempfile.mkdtemp(prefix="holdfast-dockerd-"))
         self.socket = f"unix://{self._directory}/docker.sock"
         self.log = self._directory / "dockerd.log"
         self._had_key = TRUST_KEY.exists()
+        self._within = tuple(within)
         settings = {
             "hosts": [self.socket],
             "data-root": str(self._directory / "data"),
             "exec-root": str(self._directory / "exec"),
             "pidfile": str(self._directory / "dockerd.pid"),
-            "bridge": "none",
-            "iptables": False,
-            "ip6tables": False,
-            "ip-forward": False,
-            "ip-masq": False,
             "max-concurrent-downloads": parallel,
             "max-concurrent-uploads": parallel,
+            **({} if within else NO_NETWORK),
         }
-        configuration = self._directory / "daemon.json"
-        configuration.write_text(json.dumps(settings))
+        self._configuration = self._directory / "daemon.json"
+        self._configuration.write_text(json.dumps(settings))
         home = self._directory / "home"
         home.mkdir()
-        variables = environment(home) | {"DOCKER_HOST": self.socket}
-        with self.log.open("wb") as log:
-            # The daemon ends with the tests, however they end; containerd ends with the daemon.
+        self._variables = environment(home) | {"DOCKER_HOST": self.socket}
+        try:
+            self._start()
+        except AssertionError:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
+        # The daemon ends with the tests, however they end; containerd ends with the daemon.
+        dockerd = [program("dockerd"), "--config-file", str(self._configuration)]
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [program("setpriv"), "--pdeathsig", "TERM", program("dockerd"), "--config-file", str(configuration)],
-                env=variables,
+                [program("setpriv"), "--pdeathsig", "TERM", *self._within, *dockerd],
+                env=self._variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        docker = Tool("docker", variables)
+        docker = Tool("docker", self._variables)
         try:
             wait_until(lambda: self._process.poll() is not None or _answers(docker), "the Docker daemon", START_SECONDS)
             assert self._process.poll() is None, "the Docker daemon ended"
         except (AssertionError, TimeoutError) as error:
-            tail = self.log_tail()
-            self.stop()
-            raise AssertionError(f"{error}\n{tail}") from error
+            raise AssertionError(f"{error}\n{self.log_tail()}") from error
 
-    def stop(self) -> None:
-        """End it and remove all that it made. Raises `subprocess.TimeoutExpired` when it does not end."""
+    def _end(self) -> None:
         try:
             if self._process.poll() is None:
                 self._process.send_signal(signal.SIGTERM)
@@ -75,8 +87,19 @@ class Dockerd:
         finally:
             self._process.kill()
             self._process.wait()
+
+    def restart(self) -> None:
+        """Stop it and start it again, as a reboot does. Raises as `stop` does."""
+        self._end()
+        self._start()
+
+    def stop(self) -> None:
+        """End it and remove all that it made. Raises `subprocess.TimeoutExpired` when it does not end."""
+        try:
+            self._end()
+        finally:
             shutil.rmtree(self._directory, ignore_errors=True)
-            if not self._had_key:
+            if not self._had_key and not self._within:
                 TRUST_KEY.unlink(missing_ok=True)
 
     def log_tail(self) -> str:

@@ -66,11 +66,13 @@ def environment(home: Path) -> dict[str, str]:
 
 
 class Tool:
-    """A client program with fixed variables and leading arguments."""
+    """A client program with fixed variables and leading arguments; `within` runs a program in other namespaces."""
 
-    def __init__(self, name: str, variables: Mapping[str, str], options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, name: str, variables: Mapping[str, str], options: Sequence[str] = (), *, within: Sequence[str] = ()
+    ) -> None:
         self.name = name
-        self._command = (program(name), *options)
+        self._command = (*within, program(name), *options)
         self.variables = dict(variables)
 
     def _run(self, arguments: Sequence[str], stdin: str, seconds: float) -> subprocess.CompletedProcess[str]:

@@ -24,6 +24,7 @@ htpasswd apache2-utils
 ip iproute2
 iptables iptables
 mkfs.ext4 e2fsprogs
+mmdebstrap mmdebstrap
 nginx nginx
 openssl openssl
 podman podman

@@ -6,13 +6,16 @@ import click
 
 from holdfast import __version__
 from holdfast.cli.certificate import certificate
+from holdfast.cli.commands import Commands
 from holdfast.cli.config import config
+from holdfast.cli.doctor import doctor
+from holdfast.cli.health import health
 from holdfast.cli.htpasswd import htpasswd
 from holdfast.config.load import ConfigurationError, load_process
 
 
-@click.group()
-@click.version_option(__version__, prog_name="holdfast")
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-v", "--version", prog_name="holdfast")
 def main() -> None:
     """Holdfast: a private container registry."""
 
@@ -32,5 +35,5 @@ def serve(path: str | None) -> None:
     sys.exit(status)
 
 
-for command in (config, htpasswd, certificate):
+for command in (config, htpasswd, certificate, doctor, health):
     main.add_command(command)
