@@ -72,6 +72,7 @@ def _fixed(settings: Settings) -> dict[str, object]:
     """What is decided when the server starts."""
     return {
         "http.addr": settings.http.addr,
+        "http.net": settings.http.net,
         "http.tls": settings.http.tls,
         "http.draintimeout": settings.http.draintimeout,
         "storage.filesystem.rootdirectory": settings.storage.filesystem and settings.storage.filesystem.rootdirectory,

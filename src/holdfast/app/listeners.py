@@ -3,8 +3,10 @@
 import errno
 import os
 import socket
+from pathlib import Path
 
 from holdfast.app.place import PlaceError
+from holdfast.app.unix import UnixSocket
 from holdfast.config.address import parse_addr
 
 BACKLOG = 1024
@@ -21,10 +23,16 @@ class Listeners:
 
     The main process holds them, so what waits at the socket of a worker that ended is served by its successor. The first one is
     bound before it is opened for sharing: the kernel refuses an address that any other program has, another Holdfast included.
+    A Unix socket cannot be shared so; all workers have the same one.
     """
 
-    def __init__(self, addr: str) -> None:
-        """Listen on `addr` (`http.addr`) for one worker. Raises `PlaceError` if that cannot be."""
+    def __init__(self, addr: str, net: str = "tcp") -> None:
+        """Listen on `addr` (`http.addr`) for one worker; `net` (`http.net`) is `tcp` or `unix`. Raises `PlaceError` if that cannot be."""
+        self._unix: UnixSocket | None = None
+        if net == "unix":
+            self._unix = UnixSocket(Path(addr).absolute(), BACKLOG)
+            self._sockets = [self._unix.socket]
+            return
         try:
             self._sockets = [_first(addr)]
         except OSError as error:
@@ -34,7 +42,8 @@ class Listeners:
 
     def share(self, count: int) -> None:
         """Listen for `count` workers."""
-        self._sockets += [_another(self._sockets[0]) for _ in range(count - self.count)]
+        more = range(count - self.count)
+        self._sockets += [self._sockets[0] if self._unix else _another(self._sockets[0]) for _ in more]
 
     @property
     def count(self) -> int:
@@ -42,10 +51,16 @@ class Listeners:
         return len(self._sockets)
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port, as the kernel has them."""
+    def host(self) -> str:
+        """The address of the machine's that is listened on, as the kernel has it; empty for a Unix socket."""
+        return "" if self._unix else str(self._sockets[0].getsockname()[0])
+
+    def url(self, scheme: str) -> str:
+        """Where the registry can be reached: `http://127.0.0.1:5000`, or `http+unix:/run/registry.sock`."""
+        if self._unix:
+            return f"{scheme}+unix:{self._unix.path}"
         host, port = self._sockets[0].getsockname()[:2]
-        return host, port
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def of(self, index: int) -> socket.socket:
         """The socket of a worker."""
@@ -55,6 +70,8 @@ class Listeners:
         """Take no more connections."""
         for one in self._sockets:
             one.close()
+        if self._unix:
+            self._unix.remove()
 
 
 def _first(addr: str) -> socket.socket:

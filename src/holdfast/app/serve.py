@@ -35,7 +35,11 @@ def serve(read: Callable[[], Loaded]) -> int:
     for warning in loaded.warnings:
         log.warning(warning)
     try:
-        listeners = Listeners(settings.http.addr)
+        listeners = Listeners(settings.http.addr, settings.http.net)
+    except PlaceError as error:
+        log.error(str(error))
+        return 1
+    try:
         if settings.auth.htpasswd:
             prepare(settings.auth.htpasswd.path)
         place = places.find(settings)
@@ -43,10 +47,13 @@ def serve(read: Callable[[], Loaded]) -> int:
         held = [InheritedFile(file) for file in places.lock(place, settings.http.addr)]
         listeners.share(workers(settings, place))
     except (PlaceError, TLSError, UsersFileError) as error:
+        listeners.close()
         log.error(str(error))
         return 1
     supervisor = Supervisor(current, listeners, held, settings.http.draintimeout)
-    return supervisor.serve(lambda: _announce(settings, place, listeners))
+    status = supervisor.serve(lambda: _announce(settings, place, listeners))
+    listeners.close()
+    return status
 
 
 def workers(settings: Settings, place: Place) -> int:
@@ -58,9 +65,7 @@ def workers(settings: Settings, place: Place) -> int:
 
 def _announce(settings: Settings, place: Place, listeners: Listeners) -> None:
     scheme = "https" if settings.http.tls.certificate else "http"
-    host, port = listeners.address
-    shown = f"[{host}]" if ":" in host else host
-    log.info("serving", url=f"{scheme}://{shown}:{port}", workers=listeners.count, engine=settings.server.engine)
+    log.info("serving", url=listeners.url(scheme), workers=listeners.count, engine=settings.server.engine)
     if place.root is None:
         log.warning("storage is in memory: everything is lost at the stop")
     else:
@@ -70,14 +75,14 @@ def _announce(settings: Settings, place: Place, listeners: Listeners) -> None:
             log.warning(warning)
     if place.why:
         log.warning(place.why)
+    if scheme == "http" and listeners.host and not _is_loopback(listeners.host):
+        log.warning(
+            "plain HTTP on a public address: passwords and images can be read on the way; set http.tls or put a TLS proxy in front"
+        )
     kind = (
         f"htpasswd ({settings.auth.htpasswd.path})" if settings.auth.htpasswd else "none: everybody may push and pull"
     )
     log.info("authentication", kind=kind)
-    if scheme == "http" and not _is_loopback(host):
-        log.warning(
-            "plain HTTP on a public address: passwords and images can be read on the way; set http.tls or put a TLS proxy in front"
-        )
 
 
 def _is_loopback(host: str) -> bool:
