@@ -3,5 +3,8 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    "holdfast.metadata.contract", "holdfast.metadata.contract_queries", "holdfast.metadata.contract_collection"
+    "holdfast.metadata.contract",
+    "holdfast.metadata.contract_queries",
+    "holdfast.metadata.contract_collection",
+    "holdfast.metadata.contract_imports",
 )

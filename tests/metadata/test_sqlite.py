@@ -2,6 +2,7 @@
 
 from holdfast.metadata.contract import DatabaseContract, EmptyDatabase
 from holdfast.metadata.contract_collection import CollectionContract
+from holdfast.metadata.contract_imports import ImportsContract
 from holdfast.metadata.contract_queries import QueriesContract
 from holdfast.metadata.port import Database
 from holdfast.metadata.sqlite import SQLiteDatabase
@@ -32,7 +33,7 @@ class TestShared(Shared, DatabaseContract):
     """The usual mode."""
 
 
-class TestSharedQueries(Shared, QueriesContract, CollectionContract):
+class TestSharedQueries(Shared, QueriesContract, CollectionContract, ImportsContract):
     """The usual mode."""
 
 
@@ -40,7 +41,7 @@ class TestExclusive(Exclusive, DatabaseContract):
     """For network file systems."""
 
 
-class TestExclusiveQueries(Exclusive, QueriesContract, CollectionContract):
+class TestExclusiveQueries(Exclusive, QueriesContract, CollectionContract, ImportsContract):
     """For network file systems."""
 
 
@@ -48,5 +49,5 @@ class TestInMemory(InMemory, DatabaseContract):
     """For tests and throw-away registries."""
 
 
-class TestInMemoryQueries(InMemory, QueriesContract, CollectionContract):
+class TestInMemoryQueries(InMemory, QueriesContract, CollectionContract, ImportsContract):
     """For tests and throw-away registries."""

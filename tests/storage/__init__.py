@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("holdfast.storage.contract", "holdfast.storage.contract_locks")
+pytest.register_assert_rewrite(
+    "holdfast.storage.contract", "holdfast.storage.contract_locks", "holdfast.storage.contract_links"
+)

@@ -356,6 +356,7 @@ def test_a_temporary_directory_that_went_away_is_made_again(tmp_path: Path) -> N
         for _ in range(2):
             await store.put(digest_of(b"x"), b"x")
             shutil.rmtree(tmp_path / paths.ROOT / paths.TEMPORARY)
+            await store.remove([paths.blob(digest_of(b"x"))])
             await store.delete(digest_of(b"x"))
             shutil.rmtree(tmp_path / paths.ROOT / paths.TEMPORARY)
 

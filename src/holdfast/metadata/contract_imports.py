@@ -1,0 +1,115 @@
+"""What the queries of an import must answer on every database; implementations subclass this in their tests."""
+# ruff: noqa: S101 - a suite of tests
+
+from holdfast.metadata.contract import EmptyDatabase
+from holdfast.metadata.contract_queries import (
+    NOW,
+    add_blob,
+    add_manifest,
+    add_tag,
+    digest,
+    on_connection,
+    set_state,
+)
+from holdfast.metadata.port import Connection
+from holdfast.metadata.queries import blobs, dirty, imports, manifests, meta, repositories
+from holdfast.metadata.queries.blobs import Blob
+
+
+class ImportsContract(EmptyDatabase):
+    """Every function of `holdfast.metadata.queries.imports`."""
+
+    @on_connection
+    def test_all_that_is_known_of_a_repository(self, c: Connection) -> None:
+        add_blob(c, "a", "x")
+        name = add_manifest(c, "a", "m", algorithm="sha512")
+        add_manifest(c, "a", "m")
+        add_tag(c, "a", "latest", name)
+        add_blob(c, "a/b", "y")
+        found = imports.known(c, "a")
+        assert found.blobs == {digest("x")}
+        assert found.manifests == {digest("m"): [digest("m"), name]}
+        assert found.tags == {"latest": name}
+        assert imports.known(c, "b") == imports.Known()
+
+    @on_connection
+    def test_names_page_by_page_whatever_is_in_them(self, c: Connection) -> None:
+        assert imports.names(c, "", 2) == []
+        for name in ("b", "a/b", "a", "a-b"):
+            repositories.make(c, name, NOW)
+        assert imports.names(c, "", 3) == ["a", "a-b", "a/b"]
+        assert imports.names(c, "a/b", 3) == ["b"]
+
+    @on_connection
+    def test_blobs_by_the_begin_of_their_digests(self, c: Connection) -> None:
+        assert not imports.has_blobs(c)
+        for name, state in (("x", "live"), ("y", "condemned"), ("z", "deleting"), ("w", "quarantined")):
+            imports.store(c, digest(name), 7, NOW)
+            set_state(c, name, state)
+        assert imports.has_blobs(c)
+        assert imports.stored(c, "sha256:") == {digest("x"): 7, digest("y"): 7}
+        assert imports.stored(c, digest("x")[:9]) == {digest("x"): 7}
+        assert imports.present(c, [digest(name) for name in "xyzwv"]) == {digest("x"): 7, digest("y"): 7}
+        assert imports.present(c, []) == {}
+
+    @on_connection
+    def test_a_blob_is_stored_with_its_size_unless_it_is_being_deleted_or_is_damaged(self, c: Connection) -> None:
+        imports.store(c, digest("x"), 7, NOW)
+        imports.store(c, digest("x"), 8, NOW + 1)
+        assert imports.stored(c, "sha256:") == {digest("x"): 8}
+        set_state(c, "x", "deleting")
+        imports.store(c, digest("x"), 9, NOW)
+        set_state(c, "x", "live")
+        assert imports.stored(c, "sha256:") == {digest("x"): 8}
+
+    @on_connection
+    def test_a_link_to_a_blob_that_is_there(self, c: Connection) -> None:
+        imports.store(c, digest("x"), 7, NOW)
+        number = repositories.make(c, "a", NOW)
+        imports.link(c, number, digest("x"), NOW)
+        imports.link(c, number, digest("x"), NOW + 1)
+        assert blobs.find(c, "a", digest("x")) == Blob(digest("x"), 7)
+
+    @on_connection
+    def test_a_blob_that_is_gone_is_gone_everywhere(self, c: Connection) -> None:
+        add_blob(c, "a", "x")
+        add_blob(c, "b", "x")
+        blobs.alias(c, digest("x", "sha512"), digest("x"))
+        assert imports.lose(c, digest("x"))
+        assert not imports.lose(c, digest("x"))
+        assert imports.stored(c, "sha256:") == {}
+        assert imports.known(c, "a").blobs == set()
+        assert blobs.aliases(c, digest("x")) == []
+
+    @on_connection
+    def test_bytes_of_a_manifest_that_are_gone_can_be_had_from_the_database(self, c: Connection) -> None:
+        add_manifest(c, "a", "m")
+        assert not imports.lose(c, digest("m"))
+        assert imports.payload(c, digest("m")) == b"m"
+        manifests.remove(c, repositories.make(c, "a", NOW), "a", digest("m"))
+        assert imports.payload(c, digest("m")) is None
+        assert imports.lose(c, digest("m"))
+
+    @on_connection
+    def test_a_claimed_blob_stays(self, c: Connection) -> None:
+        blobs.claim(c, "holder", digest("x"), 7, NOW)
+        assert not imports.lose(c, digest("x"))
+        blobs.release(c, "holder")
+        assert imports.lose(c, digest("x"))
+
+    @on_connection
+    def test_what_was_read_need_not_be_written(self, c: Connection) -> None:
+        assert imports.is_clean(c)
+        dirty.mark(c, "a", "tag", "old", None)
+        begin = dirty.mark_position(c)
+        dirty.mark(c, "a", "tag", "new", None)
+        imports.forget_dirty(c, begin)
+        assert [row.name for row in dirty.since(c, 0)] == ["old"]
+        assert not imports.is_clean(c)
+
+    @on_connection
+    def test_a_single_value_is_forgotten(self, c: Connection) -> None:
+        meta.put(c, "key", "value")
+        meta.remove(c, "key")
+        meta.remove(c, "key")
+        assert meta.get(c, "key") is None
