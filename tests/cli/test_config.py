@@ -59,3 +59,28 @@ def test_prints_every_problem_and_ends_with_1(tmp_path: Path) -> None:
 def test_prints_the_reference_whatever_the_variables_say() -> None:
     done = run("--document", REGISTRY_TAGS_MAXTAGS="x")
     assert (done.returncode, done.stdout) == (0, document())
+
+
+def test_explains_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text("version: 0.1\ncatalog: {maxentries: 7}\n")
+    done = run("--explain", "REGISTRY_CATALOG_MAXENTRIES", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("catalog.maxentries\n\n  The most repositories")
+    assert done.stdout.endswith(f"\n    catalog.maxentries: 7  # file {path} line 2\n")
+
+
+def test_explains_a_key_also_where_the_configuration_cannot_be_used() -> None:
+    done = run("--explain", "proxy", REGISTRY_PROXY_REMOTEURL="https://example.com", REGISTRY_REDIS_DB="1")
+    assert done.returncode == 1
+    assert "stops the start: the registry cannot mirror another one" in done.stdout
+    warning, error = done.stderr.splitlines()
+    assert warning.startswith("Warning: redis (variable REGISTRY_REDIS_DB): it has no effect here")
+    assert error.startswith("Error: proxy (variable REGISTRY_PROXY_REMOTEURL): the registry cannot mirror")
+
+
+def test_an_unknown_key_and_two_wishes_at_once_are_refused() -> None:
+    done = run("--explain", "http.adr")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: there is no key or variable called 'http.adr'; did you mean http.addr?\n"
+    assert run("--explain", "http.addr", "--json").returncode == 2

@@ -1,5 +1,6 @@
 """How the file is found and what is wrong with files as a whole; any text in any variable."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.cases import VERSION, values
-from holdfast.config.declared import settings, variable_name
+from holdfast.config.declared import declarations, settings, variable_name
+from holdfast.config.foreign import FOREIGN
 from holdfast.config.load import ConfigurationError, load
 from holdfast.config.merge import CONFIGURATION_PATH
 from holdfast.config.settings import Settings
@@ -101,24 +103,58 @@ def test_any_text_of_a_variable_comes_out_as_it_is(key: str, text: str) -> None:
     assert loaded.warnings == ()
 
 
-def loaded_or_refused(environ: dict[str, str]) -> bool:
-    """Whether these variables lead to settings whose origins are all known, or to an error with words in it."""
+def loaded_or_refused(path: str | None, environ: dict[str, str]) -> bool:
+    """Whether this file and these variables lead to settings whose origins are all known, or to an error with words in it."""
     try:
-        loaded = load(None, environ)
+        loaded = load(path, environ)
     except ConfigurationError as error:
         return bool(error.messages) and all(message.strip() for message in error.messages)
     return set(loaded.origins) == set(values(loaded))
 
 
-@given(st.dictionaries(st.sampled_from([setting.variable for setting in settings()]), st.text(max_size=20)))
-def test_whatever_the_variables_hold_it_loads_or_says_why(environ: dict[str, str]) -> None:
-    assert loaded_or_refused(environ)
-
-
-SECTIONS = ["REGISTRY_STORAGE", "REGISTRY_HTTP", "REGISTRY_HTTP_HEADERS", "REGISTRY_AUTH", "REGISTRY_NOTIFICATIONS"]
+NAMES = [setting.variable.replace("_N_", "_0_") for setting in settings()]
+SECTIONS = sorted({name.rpartition("_")[0] for name in NAMES} - {"REGISTRY"})
+PARTS = sorted({part for name in [*NAMES, *map(variable_name, FOREIGN)] for part in name.split("_")})
 YAML = st.text(st.sampled_from("{}[]:,&*!<-?|>#%@'\" \n\tab1~.")) | st.text()
+TEXTS = YAML | st.sampled_from(
+    ["true", "filesystem", "htpasswd", "{}", "[]", "[a]", "[{}]", "{enabled: true}", "1", "10s", "/"]
+)
+ANY_NAME = st.lists(st.sampled_from([*PARTS, "0", "1", "2", "10", "FILE", "", "x"]), max_size=5).map(
+    lambda parts: "_".join(["REGISTRY", *parts])
+)
 
 
-@given(st.dictionaries(st.sampled_from(SECTIONS), YAML))
-def test_whatever_the_section_variables_hold_it_loads_or_says_why(environ: dict[str, str]) -> None:
-    assert loaded_or_refused(environ)
+@given(st.dictionaries(st.sampled_from([*NAMES, *SECTIONS, "PORT"]) | ANY_NAME, TEXTS, max_size=6))
+def test_whatever_the_variables_hold_it_loads_or_says_why(environ: dict[str, str]) -> None:
+    environ.pop(CONFIGURATION_PATH, None)
+    assert loaded_or_refused(None, environ)
+
+
+def documents(depth: int) -> st.SearchStrategy[object]:
+    """What JSON can hold, with the names of the configuration in it; JSON is YAML."""
+    if not depth:
+        return (
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.text(max_size=5)
+            | st.sampled_from(["10s", "all", "/a", "unix"])
+        )
+    below = documents(depth - 1)
+    names = st.sampled_from([part.lower() for part in PARTS] + ["N", "0"])
+    return below | st.lists(below, max_size=2) | st.dictionaries(names, below, max_size=4)
+
+
+TOP = {name: documents(3) for name in declarations().children if name != "version"}
+
+
+@given(
+    document=st.fixed_dictionaries({"version": st.just(0.1)}, optional=TOP),
+    environ=st.dictionaries(st.sampled_from(NAMES + SECTIONS), TEXTS, max_size=2),
+)
+def test_whatever_the_file_holds_it_loads_or_says_why(
+    document: dict[str, object], environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yml"
+    path.write_text(json.dumps(document))
+    assert loaded_or_refused(str(path), environ)
