@@ -64,7 +64,7 @@ async def build(
         stack.callback(locks.close)
         tree = TreeWriter(database, store, locks, clock)
         stack.push_async_callback(tree.close)
-        gate = Gate(database)
+        gate = Gate(database, start)
         authenticator = _authenticator(settings, reports)
         stack.push_async_callback(authenticator.close)
         access_log = _access_log(settings)

@@ -59,8 +59,8 @@ class Comparison:
         wanted = [
             (name, link, link.target)
             for name, link in self.links.layers.items()
-            if link.target and (name not in self.known.blobs or link.broken)
-        ]
+            if link.target in self.links.layers and (name not in self.known.blobs or link.broken)
+        ]  # a link under another algorithm names a blob and gives no right to it: registry:2 writes both, and removes one
         there = await self._present([target for _, _, target in wanted])
         for name, link, target in wanted:
             if target not in there:
@@ -161,8 +161,7 @@ class Comparison:
         for blob in self.known.manifests.keys() - shown:
             for digest in self.known.manifests[blob]:
                 await self.batch.do(self._unpush(digest))
-        linked = {link.target or name for name, link in self.links.layers.items()}
-        for blob in self.known.blobs - linked:
+        for blob in self.known.blobs - self.links.layers.keys():
             await self.batch.do(self._unlink(Digest(blob)))
 
     def _unpush(self, digest: Digest) -> Operation:
