@@ -1,4 +1,4 @@
-"""Uploads that nobody goes on with are given up after a week. (A week passes here by the clock that the registry is given.)"""
+"""Uploads that nobody goes on with are given up. (A week passes here by the clock that the registry is given.)"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,10 +10,12 @@ from holdfast.metadata.sqlite import SQLiteDatabase
 from holdfast.model.errors import BLOB_UPLOAD_UNKNOWN, Failure
 from holdfast.registry.claims import Claims
 from holdfast.registry.tree import TreeWriter
-from holdfast.registry.uploads import EXPIRY, Uploads
+from holdfast.registry.uploads import Uploads
 from holdfast.storage import paths
 from holdfast.storage.filesystem import FilesystemBlobStore
 from holdfast.storage.locks import MemoryLocks
+
+AGE = 7 * 24 * 3600 * 1000
 
 
 class Content:
@@ -39,11 +41,12 @@ async def _expiry(root: Path) -> None:
         kept = await uploads.start("a/b")
         directory = root / paths.ROOT / paths.upload("a/b", old)
         assert directory.is_dir()
-        now += EXPIRY
+        now += AGE
         await uploads.append("a/b", kept, None, Content(b"new"))
-        assert await uploads.expire() == 0
+        assert await uploads.expire(AGE) == 0
         now += 1
-        assert await uploads.expire() == 1
+        assert await uploads.expired(AGE) == [(old, "a/b")]
+        assert await uploads.expire(AGE) == 1
         assert not directory.exists()
         assert await uploads.status("a/b", kept) == 3
         with pytest.raises(Failure) as answer:

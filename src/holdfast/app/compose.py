@@ -6,22 +6,20 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from holdfast.api.entry import Api
 from holdfast.api.gate import Gate
 from holdfast.api.health import Health
 from holdfast.api.services import Limits, Services
 from holdfast.app.begin import Beginning
 from holdfast.app.place import Place
+from holdfast.app.purging import purge_uploads
 from holdfast.auth.anonymous import AnonymousAuthenticator
 from holdfast.auth.htpasswd import HtpasswdAuthenticator
 from holdfast.auth.policy import AllowAll
 from holdfast.auth.port import Authenticator
 from holdfast.config.settings import Settings
-from holdfast.metadata.port import Database, DatabaseError
+from holdfast.metadata.port import Database
 from holdfast.metadata.sqlite import SQLiteDatabase
-from holdfast.model.errors import Failure
 from holdfast.observability.access import AccessLog
 from holdfast.registry.blobs import Blobs
 from holdfast.registry.claims import Claims
@@ -33,12 +31,7 @@ from holdfast.registry.uploads import Uploads
 from holdfast.storage.filesystem import FilesystemBlobStore
 from holdfast.storage.locks import FileLocks, Locks, MemoryLocks
 from holdfast.storage.memory import MemoryBlobStore
-from holdfast.storage.port import BlobStore, StorageError
-
-EXPIRE_EVERY = 3600.0
-"""Seconds between two looks for old uploads, by one of the workers."""
-
-log = structlog.get_logger("holdfast")
+from holdfast.storage.port import BlobStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +86,14 @@ async def build(
             delete_enabled=settings.storage.delete.enabled,
         )
 
+        purging = settings.storage.maintenance.uploadpurging
+
         async def begin() -> None:
             if place.mode != "read-only":
                 await Beginning(place, database, store, tree, locks, clock).run(start)
             gate.open()
-            if reports and place.mode != "read-only":
-                after.push_async_callback(_stopped, asyncio.create_task(_expire_uploads(uploads)))
+            if reports and place.mode != "read-only" and purging.enabled:
+                after.push_async_callback(_stopped, asyncio.create_task(purge_uploads(uploads, purging)))
 
         after = await stack.enter_async_context(AsyncExitStack())
         return Registry(api, begin, stack.pop_all().aclose)
@@ -113,17 +108,6 @@ def _back_ends(settings: Settings, place: Place) -> tuple[BlobStore, Database, L
     database = SQLiteDatabase(place.metadata, place.mode)
     locks = FileLocks(place.metadata / "tree.lock") if place.mode == "shared" and place.metadata else MemoryLocks()
     return store, database, locks
-
-
-async def _expire_uploads(uploads: Uploads) -> None:
-    while True:
-        try:
-            expired = await uploads.expire()
-            if expired:
-                log.info("gave up uploads that nobody went on with", uploads=expired)
-        except (StorageError, DatabaseError, Failure) as error:
-            log.error("old uploads were not given up", error=str(error))
-        await asyncio.sleep(EXPIRE_EVERY)
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:

@@ -54,6 +54,8 @@ class Current:
             if settings.auth.htpasswd:
                 check(settings.auth.htpasswd.path)
         except (ConfigurationError, UsersFileError) as error:
+            for warning in error.warnings if isinstance(error, ConfigurationError) else []:
+                log.warning(warning)
             for message in error.messages if isinstance(error, ConfigurationError) else [str(error)]:
                 log.error("new configuration not accepted, the one in use stays", reason=message)
             return False

@@ -11,6 +11,7 @@ from holdfast.cli.config import config
 from holdfast.cli.doctor import doctor
 from holdfast.cli.health import health
 from holdfast.cli.htpasswd import htpasswd
+from holdfast.cli.refusal import refuse
 from holdfast.config.load import ConfigurationError, load_process
 
 
@@ -29,9 +30,7 @@ def serve(path: str | None) -> None:
     try:
         status = run(lambda: load_process(path))
     except ConfigurationError as error:
-        for message in error.messages:
-            click.echo(f"Error: {message}", err=True)
-        raise SystemExit(1) from None
+        refuse(error)
     sys.exit(status)
 
 

@@ -23,9 +23,6 @@ from holdfast.registry.clock import Clock, rfc3339
 from holdfast.registry.tree import TreeWriter
 from holdfast.storage.port import BlobStore, Progress, Upload, UploadBusy, UploadKey, UploadLost
 
-EXPIRY = 7 * 24 * 60 * 60 * 1000
-"""Milliseconds after which an upload that nobody goes on with is given up."""
-
 EXPIRED_TOGETHER = 1000
 
 WAIT = 20.0
@@ -116,13 +113,19 @@ class Uploads:
         for upload_id in await self.database.read(lambda c: uploads.of_repository(c, repository)):
             await self.forget(repository, upload_id)
 
-    async def expire(self) -> int:
-        """Give up the uploads that nothing was added to for a week; gives their number."""
-        before = self.clock() - EXPIRY
-        old = await self.database.read(lambda c: uploads.untouched(c, before, EXPIRED_TOGETHER))
-        for upload_id, repository in old:
-            await self.forget(repository, upload_id)
-        return len(old)
+    async def expired(self, age: int) -> list[tuple[str, str]]:
+        """Ids and repositories of uploads that nothing was added to for more than `age` milliseconds; not all of very many."""
+        before = self.clock() - age
+        return await self.database.read(lambda c: uploads.untouched(c, before, EXPIRED_TOGETHER))
+
+    async def expire(self, age: int) -> int:
+        """Give up the uploads that nothing was added to for more than `age` milliseconds; gives their number."""
+        number = 0
+        while old := await self.expired(age):
+            for upload_id, repository in old:
+                await self.forget(repository, upload_id)
+            number += len(old)
+        return number
 
     async def cancel(self, repository: str, upload_id: str) -> None:
         """Give an upload up, also while another request writes to it. Raises `Failure(BLOB_UPLOAD_UNKNOWN)`."""
