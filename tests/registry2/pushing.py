@@ -109,11 +109,14 @@ def referrers_by_tag(repository: AnyRepository) -> tuple[Content, list[Content]]
 
 
 def every_blob(repository: AnyRepository, other: AnyRepository) -> None:
-    """Empty and not, at once and in chunks, under sha512, mounted, and an upload left half way."""
+    """Empty and not, at once and in chunks, under sha512, mounted, deleted, and an upload left half way."""
     for size in (0, 1, 100_000):
         repository.push_blob(repository.blob(size))
     repository.push_chunks(repository.blob(50_000), 20_000)
-    repository.push_blob(repository.blob(), "sha512")
+    other.mount(repository.push_blob(repository.blob(), "sha512"), repository)
+    other.names.blobs[other.name] |= repository.names.blobs[repository.name]
+    gone = repository.push_blob(repository.blob(), "sha512")
+    repository.delete(f"blobs/{gone.digest}").expect(202)
     mounted = repository.push_blob(repository.blob())
     other.mount(mounted, repository)
     repository.leave_upload(repository.blob(3000).body, 1000)
@@ -132,6 +135,14 @@ def moves_and_deletions(repository: AnyRepository) -> None:
     again = repository.push_manifest(repository.image(), "again")
     repository.delete(f"manifests/{again.digest}").expect(202)
     repository.push_manifest(again, "again")
+
+
+def nothing_left(repository: AnyRepository) -> None:
+    """All that was pushed is deleted again."""
+    content = repository.push_manifest(repository.image(), "latest")
+    repository.delete(f"manifests/{content.digest}").expect(202)
+    for part in (content.json()["config"], *content.json()["layers"]):
+        repository.delete(f"blobs/{part['digest']}").expect(202)
 
 
 def same_configuration(repositories: list[AnyRepository]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.content import digest
 from harness.http import Client, Connection, Listener
-from registry2.debian import ACCEPT
+from registry2.servers import ACCEPT
 
 Survey = dict[str, str]
 """What is asked for, and what was answered: `a/b manifests/latest` and `200 sha256:... TYPE`, for instance."""

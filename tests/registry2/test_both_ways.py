@@ -4,23 +4,19 @@ from pathlib import Path
 
 from harness.http import Client
 from harness.server import Server
-from registry2.debian import docker_registry
 from registry2.pushing import (
     AnyRepository,
     every_blob,
     every_kind,
     moves_and_deletions,
+    nothing_left,
     referrers_by_tag,
     same_configuration,
 )
+from registry2.servers import docker_registry, holdfast
 from registry2.survey import DELIBERATE, NO, Difference, Names, Survey, deliberate, differences, survey
 
 ALIKE = ["a", "a/b", "a-b", "a.b", "a_b", "a/b/c", "ab", "a-b/c"]
-
-
-def holdfast(directory: Path, **settings: str) -> Server:
-    """A Holdfast, not started yet, on `directory/root`; it is up when all names are known."""
-    return Server(directory, {"server.workers": "2", "storage.delete.enabled": "true", **settings}, ready="/readyz")
 
 
 def fill(server: Server, names: Names, generation: int) -> None:
@@ -35,8 +31,7 @@ def fill(server: Server, names: Names, generation: int) -> None:
     moves_and_deletions(repository("moves"))
     referrers_by_tag(repository("referrers"))
     same_configuration([repository(name) for name in ALIKE])
-    emptied = repository("emptied")
-    emptied.delete(f"manifests/{emptied.push_manifest(emptied.image(), 'latest').digest}").expect(202)
+    nothing_left(repository("emptied"))
     repository("uploads/only").leave_upload(b"half", 2)
 
 

@@ -24,7 +24,7 @@ from harness.content import (
 from harness.http import Client, Listener
 from harness.repository import Repository, pieces, with_query
 from harness.server import Server
-from registry2.debian import ACCEPT, collect_garbage, docker_registry
+from registry2.servers import ACCEPT, collect_garbage, docker_registry
 
 SETTINGS = {"server.workers": "2", "storage.delete.enabled": "true"}
 

@@ -1,6 +1,8 @@
-"""Debian's docker-registry 2.8.2 on a directory that Holdfast uses too."""
+"""Debian's docker-registry 2.8.2 and Holdfast on one directory."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 from harness.content import DOCKER_IMAGE, DOCKER_LIST, OCI_IMAGE, OCI_INDEX
@@ -38,4 +40,21 @@ def collect_garbage(directory: Path, *options: str) -> str:
     """Run docker-registry's garbage collector, which wants nobody to serve the directory; gives what it prints."""
     line = command(directory, "garbage-collect")
     done = subprocess.run([*line[:-1], *options, line[-1]], check=True, capture_output=True, text=True, timeout=120)
+    return done.stdout
+
+
+def holdfast(directory: Path, **settings: str) -> Server:
+    """A Holdfast, not started yet, on `directory/root`, with deleting allowed; it is up when all names are known."""
+    return Server(directory, {"server.workers": "2", "storage.delete.enabled": "true", **settings}, ready="/readyz")
+
+
+def run(directory: Path, *words: str, status: int = 0) -> str:
+    """Run a command of Holdfast's on `directory/root`; gives what it prints. Raises `AssertionError` for another exit status."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+    variables["REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"] = str(directory / "root")
+    line = [sys.executable, "-m", "holdfast", *words]
+    done = subprocess.run(
+        line, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
