@@ -26,7 +26,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_exist(document: Path) -> None:
-    used = set(re.findall(r"(?:\./|`)holdfast ([a-z]+)", document.read_text("utf-8")))
+    used = set(re.findall(r"(?:\./|`)holdfast ([a-z][a-z-]*)", document.read_text("utf-8")))
     assert used <= set(main.commands)
 
 

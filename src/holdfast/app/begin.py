@@ -27,6 +27,9 @@ from holdfast.storage.port import BlobStore
 TELL_EVERY = 10.0
 """Seconds between two lines that tell how far an import is."""
 
+TAKEN = "taken"
+"""Key of when the place was taken by the server whose start came to its end."""
+
 log = structlog.get_logger("holdfast")
 
 
@@ -55,23 +58,26 @@ class Beginning:
                 log.info("wrote links that were left unwritten", links=written)
             if first:
                 await self.take_over(everything=False)
-                await self.database.write(lambda c: _begun(c, start))
+                taken = str(places.taken_at(self.place))
+                await self.database.write(lambda c: _begun(c, start, taken))
 
-    async def take_over(self, *, everything: bool) -> Report:
-        """Import what registry:2 has changed, or `everything`. Raises as `run`."""
+    async def take_over(self, *, everything: bool, quiet: bool = False) -> Report:
+        """Import what registry:2 has changed, or `everything`; the result is logged unless `quiet`. Raises as `run`."""
         if self.place.root is None:
             return Report()
         links = FilesystemLinkReader(self.place.root)
         importer = Importer(self.database, self.store, links, self.tree, self.clock)
         async with _telling(importer.report, whole=everything or await self.database.read(_is_due)):
             report = await importer.run(everything=everything)
-        tell(report)
+        if not quiet:
+            tell(report)
         return report
 
 
-def _begun(connection: Connection, start: str) -> None:
+def _begun(connection: Connection, start: str, taken: str) -> None:
     blobs.release_all(connection)
     meta.put(connection, "start", start)
+    meta.put(connection, TAKEN, taken)
 
 
 def _is_due(connection: Connection) -> bool:
@@ -114,7 +120,9 @@ async def recognise(database: Database, store: BlobStore, place: Place) -> None:
         return
     known = await database.read(lambda c: meta.get(c, "instance"))
     found = (await store.read_file(paths.INSTANCE) or b"").decode("ascii", "replace").strip()
-    repositories_known, blobs_known = await database.read(lambda c: (not repositories.are_none(c), imports.has_blobs(c)))
+    repositories_known, blobs_known = await database.read(
+        lambda c: (not repositories.are_none(c), imports.has_blobs(c))
+    )
     if found and found != known and (repositories_known or blobs_known):
         raise PlaceError(
             f"{place.root} was filled by a registry whose database is not the one in {place.metadata}; set metadata.path to the"

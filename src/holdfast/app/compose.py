@@ -10,16 +10,16 @@ from holdfast.api.entry import Api
 from holdfast.api.gate import Gate
 from holdfast.api.health import Health
 from holdfast.api.services import Limits, Services
+from holdfast.app.back_ends import back_ends
 from holdfast.app.begin import Beginning
 from holdfast.app.place import Place
 from holdfast.app.purging import purge_uploads
+from holdfast.app.validation import rules_of
 from holdfast.auth.anonymous import AnonymousAuthenticator
 from holdfast.auth.htpasswd import HtpasswdAuthenticator
 from holdfast.auth.policy import AllowAll
 from holdfast.auth.port import Authenticator
 from holdfast.config.settings import Settings
-from holdfast.metadata.port import Database
-from holdfast.metadata.sqlite import SQLiteDatabase
 from holdfast.observability.access import AccessLog
 from holdfast.registry.blobs import Blobs
 from holdfast.registry.claims import Claims
@@ -28,10 +28,6 @@ from holdfast.registry.manifests import Manifests
 from holdfast.registry.repositories import Repositories
 from holdfast.registry.tree import TreeWriter
 from holdfast.registry.uploads import Uploads
-from holdfast.storage.filesystem import FilesystemBlobStore
-from holdfast.storage.locks import FileLocks, Locks, MemoryLocks
-from holdfast.storage.memory import MemoryBlobStore
-from holdfast.storage.port import BlobStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,7 @@ async def build(
     """Build everything, in the process and on the event loop that will use it. `start` tells one start of the
     server from another; `reports`: whether this process logs what every worker notices alike."""
     async with AsyncExitStack() as stack:
-        store, database, locks = _back_ends(settings, place)
+        store, database, locks = back_ends(settings, place)
         stack.push_async_callback(store.close)
         stack.push_async_callback(database.close)
         stack.callback(locks.close)
@@ -68,7 +64,7 @@ async def build(
         services = Services(
             blobs=Blobs(database, store, tree, clock),
             uploads=uploads,
-            manifests=Manifests(database, store, tree, claims, clock),
+            manifests=Manifests(database, store, tree, claims, clock, rules_of(settings.validation)),
             repositories=Repositories(database, tree, uploads, clock),
             policy=AllowAll(),
             gate=gate,
@@ -98,16 +94,6 @@ async def build(
         after = await stack.enter_async_context(AsyncExitStack())
         return Registry(api, begin, stack.pop_all().aclose)
     raise AssertionError  # pragma: no cover - the block above returns or raises
-
-
-def _back_ends(settings: Settings, place: Place) -> tuple[BlobStore, Database, Locks]:
-    if place.root is None:
-        return MemoryBlobStore(), SQLiteDatabase(None), MemoryLocks()
-    reserve = settings.storage.filesystem.minfree if settings.storage.filesystem else 0
-    store = FilesystemBlobStore(place.root, reserve, place.metadata)
-    database = SQLiteDatabase(place.metadata, place.mode)
-    locks = FileLocks(place.metadata / "tree.lock") if place.mode == "shared" and place.metadata else MemoryLocks()
-    return store, database, locks
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:

@@ -23,6 +23,16 @@ class PlaceError(Exception):
     """The data cannot be kept there; the text says what to do."""
 
 
+class PlaceTaken(PlaceError):
+    """Another process has taken the place: `who`, in words."""
+
+    def __init__(self, root: Path | None, who: str) -> None:
+        super().__init__(
+            f"another server uses {root}: {who}; stop it first, or give this one another storage.filesystem.rootdirectory"
+        )
+        self.who = who
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Directories of the data (None: in memory) and of the database, and how the database can be opened."""
@@ -74,21 +84,38 @@ def file_system(path: Path) -> str:
     return mount.kind if mount else ""
 
 
-def lock(place: Place, addr: str) -> list[int]:
-    """Take the place for this server, until all its processes have ended, and tidy it; gives the locks' descriptors.
+def taken_at(place: Place) -> int:
+    """When the place was taken last, in nanoseconds since 1970: no two servers took it at the same time. 0 where that cannot be told."""
+    try:
+        return os.stat(_locks(place)[0]).st_mtime_ns
+    except (IndexError, OSError):
+        return 0
 
-    Both the root and the database's directory are taken: either may be shared by mistake. Raises `PlaceError`, naming the server
-    that has it.
+
+def _locks(place: Place) -> list[Path]:
+    if place.root is None or place.metadata is None:
+        return []
+    return [directory / "server.lock" for directory in (place.root / paths.ROOT / paths.OWN, place.metadata)]
+
+
+def lock(place: Place, doing: str) -> list[int]:
+    """Take the place for this process, until all those that it starts have ended, and tidy it; gives the locks' descriptors.
+
+    `doing`: what others are told, such as "listening on :5000". Both the root and the database's directory are taken: either may be
+    shared by mistake. Raises `PlaceTaken`, naming the process that has it; `PlaceError`.
     """
     if place.root is None or place.metadata is None or place.mode == "read-only":
         return []
-    own = place.root / paths.ROOT / paths.OWN
     held: list[int] = []
     try:
-        own.mkdir(exist_ok=True)
-        for directory in (own, place.metadata):
-            held.append(_taken(directory / "server.lock", place, addr))
+        (place.root / paths.ROOT / paths.OWN).mkdir(exist_ok=True)
+        for path in _locks(place):
+            held.append(_taken(path, place, doing))
         prepare(place.root)
+    except PlaceError:
+        for file in held:
+            os.close(file)
+        raise
     except PermissionError as error:
         raise PlaceError(
             f"{error.filename} cannot be written by user {os.geteuid()}, as which the server runs;"
@@ -99,23 +126,20 @@ def lock(place: Place, addr: str) -> list[int]:
     return held
 
 
-def _taken(path: Path, place: Place, addr: str) -> int:
+def _taken(path: Path, place: Place, doing: str) -> int:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.read(file, 4096).decode("utf-8", "replace").strip()
+        who = os.read(file, 4096).decode("utf-8", "replace").strip()
         os.close(file)
-        raise PlaceError(
-            f"another server uses {place.root}: {holder or 'it has not said who it is'};"
-            " stop it first, or give this one another storage.filesystem.rootdirectory"
-        ) from None
+        raise PlaceTaken(place.root, who or "it has not said who it is") from None
     except OSError:
         return file  # a file system without locks: nobody can be kept out of it
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    holder = f"process {os.getpid()} on {socket.gethostname()}, listening on {addr}, since {since}"
+    who = f"process {os.getpid()} on {socket.gethostname()}, {doing}, since {since}"
     os.ftruncate(file, 0)
-    os.pwrite(file, f"{holder}\n".encode(), 0)
+    os.pwrite(file, f"{who}\n".encode(), 0)
     return file
 
 

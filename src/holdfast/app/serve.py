@@ -44,7 +44,7 @@ def serve(read: Callable[[], Loaded]) -> int:
             prepare(settings.auth.htpasswd.path)
         place = places.find(settings)
         current = Current(loaded, read, place)
-        held = [InheritedFile(file) for file in places.lock(place, settings.http.addr)]
+        held = [InheritedFile(file) for file in places.lock(place, f"listening on {settings.http.addr}")]
         listeners.share(workers(settings, place))
     except (PlaceError, TLSError, UsersFileError) as error:
         listeners.close()

@@ -9,9 +9,11 @@ from holdfast.cli.certificate import certificate
 from holdfast.cli.commands import Commands
 from holdfast.cli.config import config
 from holdfast.cli.doctor import doctor
+from holdfast.cli.garbage_collect import garbage_collect
 from holdfast.cli.health import health
 from holdfast.cli.htpasswd import htpasswd
 from holdfast.cli.refusal import refuse
+from holdfast.cli.tree import export, import_, verify
 from holdfast.config.load import ConfigurationError, load_process
 
 
@@ -34,5 +36,5 @@ def serve(path: str | None) -> None:
     sys.exit(status)
 
 
-for command in (config, htpasswd, certificate, doctor, health):
+for command in (config, htpasswd, certificate, doctor, garbage_collect, health, import_, export, verify):
     main.add_command(command)

@@ -104,7 +104,7 @@ class FilesystemBlobStore:
         await self._run(partial(self._write_small, [(paths.blob(digest), content)]))
 
     async def delete(self, digest: Digest) -> None:
-        await self.remove([paths.blob(digest).removesuffix("/data")])
+        await self._run(partial(self._unlink, self._path(paths.blob(digest))))
 
     async def hold(self, key: UploadKey, wait: float) -> Upload:
         directory = self._path(paths.upload(key.repository, key.id))
@@ -195,6 +195,18 @@ class FilesystemBlobStore:
                 shutil.rmtree(away, ignore_errors=True)
             else:
                 away.unlink(missing_ok=True)
+
+    def _unlink(self, file: Path) -> None:
+        """Remove a file and its directory, durably; what else is in the directory stays."""
+        try:
+            os.unlink(file)
+        except FileNotFoundError:
+            make_directories(self._path(paths.TEMPORARY))  # where the disk is not there, nothing is known of the file
+        with suppress(OSError):
+            os.rmdir(file.parent)
+        for level in (file.parent, file.parent.parent):
+            with suppress(FileNotFoundError):
+                fsync_directory(level)
 
     def check_room(self, size: int = 0) -> None:
         now = time.monotonic()

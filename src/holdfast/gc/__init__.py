@@ -1,0 +1,1 @@
+"""Garbage collection: deleting what no manifest uses, while the registry serves."""
