@@ -115,6 +115,13 @@ FAILING = [
         errors=("storage.s3 (variable REGISTRY_STORAGE): this",),
     ),
     Case(
+        "a pattern that is none",
+        "validation: {manifests: {urls: {allow: ['^https:'], deny: ['(']}}}",
+        errors=(
+            "validation.manifests.urls.deny (file FILE line 2): found '(', which is no regular expression: missing ),",
+        ),
+    ),
+    Case(
         "misspelt authentication",
         "auth: {htpaswd: {path: x}}",
         errors=("there is no such setting; did you mean auth.htpasswd?",),

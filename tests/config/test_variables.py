@@ -29,8 +29,8 @@ EFFECTIVE: list[tuple[str, dict[str, str], dict[str, object]]] = [
         {"validation.manifests.urls.allow": [str(place) for place in range(12)]},
     ),
     (FILE_LIST, {ALLOW: "[p, q]", f"{ALLOW}_2": "r"}, {"validation.manifests.urls.allow": ["p", "q", "r"]}),
-    (FILE_LIST, {f"{ALLOW}_0": "[{"}, {"validation.manifests.urls.allow": ["[{", "y"]}),
-    (FILE_LIST, {"REGISTRY_VALIDATION_MANIFESTS": "{}"}, {"validation.manifests.urls.allow": []}),
+    (FILE_LIST, {f"{ALLOW}_0": "{a"}, {"validation.manifests.urls.allow": ["{a", "y"]}),
+    (FILE_LIST, {"REGISTRY_VALIDATION_MANIFESTS_URLS": "{}"}, {"validation.manifests.urls.allow": []}),
     (FILE_LIST, {"REGISTRY_VALIDATION_MANIFESTS_URLS": "{deny: [z]}"}, {"validation.manifests.urls.deny": ["z"]}),
     (
         FILE_LIST,

@@ -116,7 +116,8 @@ def _alternatives(table: Table) -> Iterator[str]:
     if table.alternatives:
         listed = ", ".join(f"`{table.key}.{name}`" for name in table.alternatives)
         without = f"`{table.key}.{table.struct.fallback}`" if table.struct.fallback else "none"
-        yield f"At most one of: {listed}. Without any: {without}.\n"
+        several = len(table.alternatives) > 1
+        yield f"At most one of: {listed}. Without any: {without}.\n" if several else f"{listed} may be left out.\n"
 
 
 def _listed(listed: Listed) -> Iterator[str]:

@@ -139,7 +139,8 @@ def _owners(known: Setting | Listed) -> str:
 def _section(table: Table, loaded: Loaded | None) -> Iterator[str]:
     if table.alternatives:
         without = table.struct.fallback or "none"
-        yield f"At most one of {', '.join(table.alternatives)}; without any: {without}."
+        listed, several = ", ".join(table.alternatives), len(table.alternatives) > 1
+        yield f"At most one of {listed}; without any: {without}." if several else f"{listed} may be left out."
     yield f"Variable:  {variable(table.key)} replaces the whole section"
     for name, child in table.children.items():
         more = "" if isinstance(child, Setting) else "  (a section)" if isinstance(child, Table) else "  (a list)"

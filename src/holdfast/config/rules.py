@@ -21,6 +21,7 @@ def check_rules(values: dict[str, Any], origins: dict[str, str], findings: Findi
         *_headers(http["headers"], origins),
         *_realm(values["auth"], origins),
         *_tls(http["tls"], origins, findings.failed),
+        *_patterns(values["validation"]["manifests"].get("urls", {}), origins),
     ]
     findings.problems.extend(problems)
 
@@ -68,6 +69,17 @@ def _tls(tls: dict[str, Any], origins: dict[str, str], failed: set[str]) -> Iter
     for name, other in (("certificate", "key"), ("key", "certificate")):
         if tls[name] and not tls[other] and f"http.tls.{other}" not in failed:
             yield f"http.tls.{name} ({origins[f'http.tls.{name}']}): it needs http.tls.{other} beside it"
+
+
+def _patterns(urls: dict[str, list[str]], origins: dict[str, str]) -> Iterator[str]:
+    for name, patterns in urls.items():
+        key = f"validation.manifests.urls.{name}"
+        for place, pattern in enumerate(patterns):
+            try:
+                re.compile(pattern)
+            except (re.error, OverflowError) as error:
+                origin = origins.get(f"{key}.{place}") or origins[key]
+                yield f"{key} ({origin}): found {found(pattern)}, which is no regular expression: {error}"
 
 
 def _is_address(text: str) -> bool:

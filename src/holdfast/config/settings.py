@@ -298,8 +298,14 @@ class Health(Section, frozen=True, kw_only=True):
 
 
 class ManifestURLs(Section, frozen=True, kw_only=True):
-    allow: Annotated[list[str], setting("Regular expressions of which a layer's URL has to match one.")] = []
-    deny: Annotated[list[str], setting("Regular expressions of which a layer's URL may match none.")] = []
+    allow: Annotated[
+        list[str],
+        setting(
+            "Regular expressions of which each URL of a layer has to match one. "
+            "Where the section is there, but allow and deny are empty, no URL is allowed."
+        ),
+    ] = []
+    deny: Annotated[list[str], setting("Regular expressions of which no URL of a layer may match any.")] = []
 
 
 class Platform(Section, frozen=True, kw_only=True):
@@ -310,19 +316,25 @@ class Platform(Section, frozen=True, kw_only=True):
 class ManifestIndexes(Section, frozen=True, kw_only=True):
     platforms: Annotated[
         Literal["all", "none", "list"],
-        setting("The platforms whose images have to exist when an index that names them is pushed.", newer=True),
+        setting(
+            "The platforms whose images have to exist when an index that names them is pushed; registry:3 wants all unless told otherwise.",
+            newer=True,
+        ),
     ] = "none"
     platformlist: Annotated[list[Platform], setting("The platforms, if `platforms` is `list`.", newer=True)] = []
 
 
 class ManifestRules(Section, frozen=True, kw_only=True):
-    urls: ManifestURLs = ManifestURLs()
+    urls: ManifestURLs | None = None
     indexes: ManifestIndexes = ManifestIndexes()
 
 
 class Validation(Section, frozen=True, kw_only=True):
     disabled: Annotated[bool, setting("Follow none of the rules in this section.")] = False
-    enabled: Annotated[bool, setting("Follow the rules in this section; the older form of `disabled`.")] = False
+    enabled: Annotated[
+        bool,
+        setting("Follow the rules in this section as registry:2 does: then no URL is allowed unless `urls` allows it."),
+    ] = False
     manifests: ManifestRules = ManifestRules()
 
 

@@ -21,6 +21,7 @@ from holdfast.model.media_types import (
     SCHEMA_1,
     is_foreign_layer,
 )
+from holdfast.model.rules import LENIENT, Rules, URLRules, may_lie_elsewhere
 
 LARGEST = 4 * 1024 * 1024
 """The most bytes that a manifest may have; clients refuse to read more."""
@@ -36,6 +37,7 @@ class Descriptor(Struct, frozen=True):
     size: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     mediaType: str = ""  # noqa: N815 - the field's name in the format
     urls: list[str] | None = None
+    platform: msgspec.Raw = msgspec.Raw()
 
 
 class _Body(Struct, frozen=True):
@@ -80,10 +82,10 @@ _decoder = msgspec.json.Decoder(_Body)
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
 
 
-def parse_manifest(content: bytes, content_type: str) -> Manifest:
+def parse_manifest(content: bytes, content_type: str, rules: Rules = LENIENT) -> Manifest:
     """Read a manifest of at most `LARGEST` bytes; `content_type` is what the client said, without parameters, or empty.
 
-    Raises `Failure(MANIFEST_INVALID)`, naming the field. Unknown fields and media types are fine.
+    `rules` are what the operator asks of it. Raises `Failure(MANIFEST_INVALID)`, naming the field. Unknown fields and media types are fine.
     """
     if content_type in SCHEMA_1:
         raise _invalid("schema 1 manifests are not supported; push with a newer client")
@@ -95,12 +97,14 @@ def parse_manifest(content: bytes, content_type: str) -> Manifest:
         raise _invalid("an image manifest needs the fields config and layers")
     if media_type in INDEXES and body.manifests is msgspec.UNSET:
         raise _invalid("an index needs the field manifests")
+    if rules.urls:
+        _check_urls(body, rules.urls)
     artifact_type = body.artifactType or (body.config.mediaType if body.config and media_type in IMAGES else "")
     return Manifest(
         media_type=media_type,
         artifact_type=artifact_type,
         subject=_digest(body.subject.digest, "subject") if body.subject else None,
-        references=_references(body, strict=media_type in IMAGES),
+        references=_references(body, rules, strict=media_type in IMAGES),
         annotations=body.annotations or {},
         typed=body.mediaType == media_type or _guess(body) == media_type,
     )
@@ -141,12 +145,23 @@ def _guess(body: _Body) -> str:
     return ""
 
 
-def _references(body: _Body, *, strict: bool) -> tuple[Reference, ...]:
+def _check_urls(body: _Body, rules: URLRules) -> None:
+    for layer in body.layers or ():
+        if may_lie_elsewhere(layer.mediaType):
+            for url in layer.urls or ():
+                if objection := rules.objection(url):
+                    raise _invalid(f"the URL {url[:200]!r} of layer {layer.digest[:80]} is not allowed: {objection}")
+
+
+def _references(body: _Body, rules: Rules, *, strict: bool) -> tuple[Reference, ...]:
     layers = body.layers or ()
     found = [_reference(body.config, "config", strict=strict)] if body.config else []
     found += [_reference(item, "layer", strict=strict and not is_foreign_layer(item.mediaType)) for item in layers]
     found += [_reference(item, "blob", strict=False) for item in body.blobs or ()]
-    found += [_reference(item, "manifest", strict=False) for item in body.manifests or ()]
+    found += [
+        Reference(_digest(item.digest, "manifest"), "manifest", rules.requires(bytes(item.platform)))
+        for item in body.manifests or ()
+    ]
     if body.subject:
         found.append(_reference(body.subject, "subject", strict=False))
     if len(found) > MOST_REFERENCES:

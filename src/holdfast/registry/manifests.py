@@ -22,6 +22,7 @@ from holdfast.model.errors import (
 from holdfast.model.manifests import Manifest, parse_manifest
 from holdfast.model.names import check_tag, is_tag
 from holdfast.model.pagination import Page
+from holdfast.model.rules import LENIENT, Rules
 from holdfast.registry.claims import Claims
 from holdfast.registry.clock import Clock
 from holdfast.registry.tree import TreeWriter
@@ -40,6 +41,10 @@ FEW = 200
 MOST_TOLD = 100
 """The most missing blobs that an answer names."""
 
+LACKS_CHILDREN = (
+    "the index lists manifests that this repository does not have; validation.manifests.indexes.platforms asks for them"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
@@ -50,6 +55,7 @@ class Manifests:
     tree: TreeWriter
     claims: Claims
     clock: Clock
+    rules: Rules = LENIENT
 
     async def find(self, repository: str, reference: str) -> StoredManifest:
         """A manifest by tag or digest. Raises `Failure(MANIFEST_UNKNOWN)`, whether or not the repository is known, as registry:2 does."""
@@ -69,9 +75,9 @@ class Manifests:
         wanted = _wanted_tags(reference, extra_tags)
         self.store.check_room(len(payload))
         if len(payload) <= SMALL:
-            pushed = _read(payload, content_type, reference)
+            pushed = _read(payload, content_type, reference, self.rules)
         else:
-            pushed = await asyncio.to_thread(_read, payload, content_type, reference)
+            pushed = await asyncio.to_thread(_read, payload, content_type, reference, self.rules)
         if len(pushed.parsed.references) <= FEW:
             await self.database.read(lambda c: _check_references(c, repository, pushed))
         holder, now = str(uuid4()), self.clock()
@@ -139,21 +145,27 @@ def _wanted_tags(reference: str, extra_tags: Sequence[str]) -> list[str]:
     return [check_tag(tag) for tag in dict.fromkeys(extra_tags)]
 
 
-def _read(payload: bytes, content_type: str, reference: str) -> Pushed:
+def _read(payload: bytes, content_type: str, reference: str, rules: Rules) -> Pushed:
     blob = digest_of(payload)
     digest = blob
     if not is_tag(reference):
         digest = Digest(reference)
         if digest != blob and digest != digest_of(payload, algorithm_of(digest)):
             raise Failure(DIGEST_INVALID, "the manifest does not have this digest", detail={"digest": digest})
-    return Pushed(digest, blob, payload, parse_manifest(payload, content_type))
+    return Pushed(digest, blob, payload, parse_manifest(payload, content_type, rules))
 
 
 def _check_references(connection: Connection, repository: str, pushed: Pushed) -> None:
-    required = list(dict.fromkeys(reference.digest for reference in pushed.parsed.references if reference.required))
+    references = [reference for reference in pushed.parsed.references if reference.required]
+    required = list(dict.fromkeys(reference.digest for reference in references))
     lacking = blobs.missing(connection, repository, required)
+    children = {reference.digest for reference in references if reference.kind == "manifest"}
+    if lacking and children:
+        known = set(manifests.present(connection, repository, [digest for digest in lacking if digest in children]))
+        lacking = [digest for digest in lacking if digest not in known]
     if lacking:
-        raise Failure(MANIFEST_BLOB_UNKNOWN, details=[{"digest": digest} for digest in lacking[:MOST_TOLD]])
+        message = LACKS_CHILDREN if children.intersection(lacking) else ""
+        raise Failure(MANIFEST_BLOB_UNKNOWN, message, details=[{"digest": digest} for digest in lacking[:MOST_TOLD]])
 
 
 def remove_manifest(connection: Connection, repository: str, digest: Digest, now: int, actor: str) -> bool:

@@ -1,5 +1,6 @@
 """Manifests, what they refer to, and what refers to them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -69,11 +70,18 @@ _BY_DIGEST = (
     " JOIN manifests m ON m.repository_id = r.id AND m.digest = ? WHERE r.name = ?"
 )
 
+_IS_THERE = "SELECT 1 FROM repositories r JOIN manifests m ON m.repository_id = r.id AND m.digest = ? WHERE r.name = ?"
+
 
 def find(connection: Connection, repository: str, reference: str) -> StoredManifest | None:
     """A manifest of a repository by tag or digest."""
     row = connection.one(_BY_DIGEST if ":" in reference else _BY_TAG, reference, repository)
     return StoredManifest(*row) if row else None  # type: ignore[arg-type]
+
+
+def present(connection: Connection, repository: str, wanted: Sequence[Digest]) -> list[Digest]:
+    """Those of `wanted` that are manifests of a repository."""
+    return [digest for digest in wanted if connection.one(_IS_THERE, digest, repository)]
 
 
 def put(connection: Connection, repository_id: int, repository: str, pushed: Pushed, now: int, actor: str) -> None:
