@@ -64,13 +64,19 @@ def test_bad_address(text: str, words: str) -> None:
         ("3us", 3e-6),
         ("3µs", 3e-6),
         ("7ns", 7e-9),
+        ("+1h", 3600.0),
+        ("-1m30s", -90.0),
+        ("2500000h", 9e9),
     ],
 )
 def test_duration(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds, rel=1e-12)
 
 
-@pytest.mark.parametrize("text", ["", "s", "1 s", "1d", "1m30", "inf", "nan", "1e999", "ten"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "s", "1 s", "1d", "1m30", "inf", "nan", "1e999", "ten", "293y", "2600000h", "9999999999", "-1e300", "1h-1m"],
+)
 def test_bad_duration(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
         parse_duration(text)

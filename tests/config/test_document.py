@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from holdfast.config.declared import settings
+from holdfast.config.declared import settings, variable_name
 from holdfast.config.document import document
 from holdfast.config.foreign import FOREIGN
 from holdfast.config.load import load
@@ -21,6 +21,9 @@ def test_every_setting_is_described() -> None:
         assert setting.help.endswith("."), setting.key
         assert f"### {setting.key}\n" in text
         assert f"`{setting.variable}`" in text
+    for key in ("health.file", "health.http", "health.tcp", "validation.manifests.indexes.platformlist"):
+        assert f"### {key}\n" in text
+        assert f"`{variable_name(key)}_N` for one section" in text
     for key in FOREIGN:
         assert f"| `{key}` |" in text
 

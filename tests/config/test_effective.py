@@ -221,7 +221,7 @@ EFFECTIVE = [
             "health.file.0.file": "/down",
             "health.file.0.interval": 10,
             "health.file.1.interval": 60.0,
-            "health.http.0.headers.Authorization": ["Basic x"],
+            "health.http.0.headers.Authorization": "********",
             "health.http.0.statuscode": 201,
             "health.tcp.0.addr": "redis:6379",
             "health.tcp.0.timeout": 3.0,

@@ -165,6 +165,25 @@ FAILING = [
         "an unknown key under tls", "http: {tls: {cert: x}}", errors=("http.tls.cert (file FILE line 2): there is no",)
     ),
     Case(
+        "a misspelt key under tls that registry:2 has",
+        "http: {tls: {clientca: [x]}}",
+        errors=("http.tls.clientca (file FILE line 2): there is no such setting; did you mean http.tls.clientcas?",),
+    ),
+    Case(
+        "a misspelt driver of the cloud",
+        "",
+        {"REGISTRY_STORAGE_GSC_BUCKET": "x"},
+        errors=("REGISTRY_STORAGE_GSC_BUCKET: there is no such setting; storage has filesystem, inmemory, delete",),
+    ),
+    Case(
+        "numbers and times beyond all use",
+        "catalog: {maxentries: 99999999999999999999}\nhealth: {storagedriver: {interval: 9999999h}}",
+        errors=(
+            "catalog.maxentries (file FILE line 2): found",
+            "health.storagedriver.interval (file FILE line 3): found",
+        ),
+    ),
+    Case(
         "an unknown key of ours",
         "server:\n  worker: 3",
         errors=("server.worker (file FILE line 3): there is no such setting; did you mean server.workers?",),

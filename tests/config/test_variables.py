@@ -57,7 +57,7 @@ EFFECTIVE: list[tuple[str, dict[str, str], dict[str, object]]] = [
     (
         "",
         {"REGISTRY_HEALTH_HTTP_0_URI": "http://a", "REGISTRY_HEALTH_HTTP_0_HEADERS_X-Key": "[k]"},
-        {"health.http.0.uri": "http://a", "health.http.0.headers.X-Key": ["k"], "health.http.0.statuscode": 200},
+        {"health.http.0.uri": "http://a", "health.http.0.headers.X-Key": "********", "health.http.0.statuscode": 200},
     ),
     ("", {"REGISTRY_HTTP_HEADERS_X-A_0": "b", "REGISTRY_HTTP_HEADERS_X-A_1": "c"}, {"http.headers.X-A": ["b", "c"]}),
     (
@@ -158,6 +158,19 @@ def test_variables_reach_into_lists_of_registry_2_too(tmp_path: Path) -> None:
         assert warning.startswith(f"{name}: ignored")
     (warning,) = load(None, {"REGISTRY_NOTIFICATIONS_ENDPOINTS_0_URL": "http://x"}).warnings
     assert warning.startswith("notifications (variable REGISTRY_NOTIFICATIONS_ENDPOINTS_0_URL): it has no effect yet")
+
+
+def test_a_name_of_very_many_parts_is_ignored() -> None:
+    for start in ("REGISTRY_NOTIFICATIONS", "REGISTRY_LOG_FIELDS", ALLOW, "REGISTRY"):
+        (warning,) = load(None, {start + "_A" * 20_000: "x"}).warnings
+        assert warning.startswith(f"{start}_A_A")
+        assert "ignored, no setting has this name" in warning
+
+
+def test_headers_of_a_health_check_are_not_shown() -> None:
+    loaded = load(None, {"REGISTRY_HEALTH_HTTP": "[{uri: x, headers: {Authorization: [hunter2]}}]"})
+    assert loaded.settings.health.http[0].headers == {"Authorization": ["hunter2"]}
+    assert values(loaded)["health.http.0.headers.Authorization"] == "********"
 
 
 SECRET = "REGISTRY_HTTP_SECRET"

@@ -33,6 +33,13 @@ WARNING = [
         "http: {adr: x}",
         warnings=("http.adr (file FILE line 2): ignored, there is no such setting; did you mean http.addr?",),
     ),
+    Case("a key of registry:2 that is misspelt", "http: {debgu: {addr: x}}", warnings=("did you mean http.debug?",)),
+    Case(
+        "a variable of registry:2 that is misspelt",
+        "",
+        {"REGISTRY_NOTIFICATION": "x"},
+        warnings=("REGISTRY_NOTIFICATION: ignored, no setting has this name; did you mean REGISTRY_NOTIFICATIONS?",),
+    ),
     Case("a section one level too low", "htpasswd: {path: x}", warnings=("did you mean auth.htpasswd?",)),
     Case(
         "a key like no other",

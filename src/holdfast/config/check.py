@@ -3,7 +3,7 @@
 from typing import Any
 
 from holdfast.config.declared import REQUIRED, Declared, Listed, Setting, Table, declarations, join, variable_name
-from holdfast.config.foreign import FOREIGN, Foreign, asks_for_it, is_foreign
+from holdfast.config.foreign import FOREIGN, Foreign, asks_for_it, foreign_names, is_foreign
 from holdfast.config.problems import Findings, found, hint, nearest_key
 from holdfast.config.tree import Branch, Entry, Leaf, Series
 from holdfast.config.values import expected, is_bare_duration, read_value, replacement
@@ -35,7 +35,7 @@ class Check:
             given = branch.children.get(name)
             if name == fallback:
                 given = Branch("default", {key: Leaf("default", text) for key, text in table.struct.assumed.items()})
-            if given is not None or not (isinstance(child, Table) and child.alternative):
+            if given is not None or not (isinstance(child, Table) and child.optional):
                 values[name] = self._child(child, given, branch)
         if len(self.origins) == origins:
             self.origins[table.key] = branch.origin
@@ -165,7 +165,7 @@ class Check:
             for name, child in entry.children.items():
                 self._undeclared(table, join(key, name), child)
         elif not is_foreign(key) or (isinstance(entry, Leaf) and entry.value):
-            close = hint(nearest_key(key, table.children))
+            close = hint(nearest_key(key, [*table.children, *foreign_names(table.key)]))
             if table.strict:
                 self.findings.problems.append(f"{key} ({entry.origin}): there is no such setting{close}")
             else:

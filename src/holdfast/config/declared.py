@@ -54,6 +54,11 @@ class Setting:
         return bool((self.meta.extra or {}).get(mark))
 
     @property
+    def has_file(self) -> bool:
+        """Whether it is a secret that a variable with `_FILE` at its end reads from a file."""
+        return self.marked("secret") and not self.is_map
+
+    @property
     def is_list(self) -> bool:
         """Whether it is a list of values."""
         return get_origin(self.type) is list
@@ -77,12 +82,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Table:
-    """A section: settings and further sections by name. `alternative`: given or not, beside others like it."""
+    """A section: settings and further sections by name. `optional`: whether it may be left out, which differs from an empty one."""
 
     key: str
     struct: type[Section]
     children: dict[str, "Setting | Table | Listed"]
-    alternative: bool
+    optional: bool
 
     @property
     def variable(self) -> str:
@@ -92,7 +97,9 @@ class Table:
     @property
     def alternatives(self) -> list[str]:
         """The names of which at most one may be given; empty for most sections."""
-        return [name for name, child in self.children.items() if isinstance(child, Table) and child.alternative]
+        if not self.struct.chooses:
+            return []
+        return [name for name, child in self.children.items() if isinstance(child, Table) and child.optional]
 
     @property
     def strict(self) -> bool:
@@ -115,7 +122,7 @@ class Listed:
 
     def item(self, place: "int | Literal['N']" = "N") -> Table:
         """The declaration of one section in the list, whose places count from 0."""
-        return _table(self.struct, f"{self.key}.{place}", alternative=False)
+        return _table(self.struct, f"{self.key}.{place}", optional=False)
 
 
 Declared = Setting | Table | Listed
@@ -129,7 +136,7 @@ def declarations() -> Table:
 
 def declare(struct: type[Section]) -> Table:
     """The tree of a struct that stands for a whole file."""
-    return _table(struct, "", alternative=False)
+    return _table(struct, "", optional=False)
 
 
 def settings(table: Table | None = None) -> Iterator[Setting]:
@@ -153,11 +160,11 @@ def join(parent: str, name: str) -> str:
     return f"{parent}.{name}" if parent else name
 
 
-def _table(struct: type[Section], key: str, *, alternative: bool) -> Table:
+def _table(struct: type[Section], key: str, *, optional: bool) -> Table:
     hints = get_type_hints(struct, include_extras=True)
     fields = {field.name: field for field in msgspec.structs.fields(struct)}
     children = {name: _declared(join(key, name), hints[name], field) for name, field in fields.items()}
-    return Table(key, struct, children, alternative)
+    return Table(key, struct, children, optional)
 
 
 def _declared(key: str, hint: Any, field: msgspec.structs.FieldInfo) -> Declared:
@@ -170,5 +177,5 @@ def _declared(key: str, hint: Any, field: msgspec.structs.FieldInfo) -> Declared
         return Setting(key, bare, meta, default)
     if get_origin(hint) is UnionType:
         (struct,) = (arm for arm in get_args(hint) if arm is not NoneType)
-        return _table(struct, key, alternative=True)
-    return _table(hint, key, alternative=False)
+        return _table(struct, key, optional=True)
+    return _table(hint, key, optional=False)

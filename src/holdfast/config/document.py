@@ -139,7 +139,7 @@ def _setting(setting: Setting) -> Iterator[str]:
     )
     suffix = "_NAME" if setting.is_map else "_N" if setting.is_list else ""
     form = f", or `{setting.variable}{suffix}` for one entry" if suffix else ""
-    if setting.marked("secret"):
+    if setting.has_file:
         form = f", or `{setting.variable}_{FILE}` for a file that holds it"
     yield f"- Variable: `{setting.variable}`{form}"
     yield f"- Type: {expected(setting)}" + ("; secret" if setting.marked("secret") else "")

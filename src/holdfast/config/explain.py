@@ -66,7 +66,7 @@ def _find_variable(name: str) -> _Known | None:
     parts = ["0" if part == "N" else part for part in name.removeprefix(PREFIX).split("_")]
     steps, rest = resolve(declarations(), parts)
     last = steps[-1][0] if steps else declarations()
-    if not rest or (rest == [FILE] and isinstance(last, Setting) and last.marked("secret")):
+    if not rest or (rest == [FILE] and isinstance(last, Setting) and last.has_file):
         return last
     return _find_foreign(join(last.key, ".".join(rest).lower())) if isinstance(last, Table) else None
 
@@ -123,7 +123,7 @@ def _variables(known: Setting | Listed) -> str:
         names.append(f"{known.variable}_N for one entry, N from 0")
     elif known.is_map:
         names.append(f"{known.variable}_NAME for one entry")
-    elif known.marked("secret"):
+    elif known.has_file:
         names.append(f"{known.variable}_{FILE} for a file that holds it")
     if known.key == "http.addr":
         names.append(f"{PORT} for the port alone, where neither this nor the file sets it")

@@ -86,6 +86,12 @@ def is_foreign(key: str) -> bool:
     return any(key == known or key.startswith(known + ".") or known.startswith(key + ".") for known in FOREIGN)
 
 
+def foreign_names(section: str) -> list[str]:
+    """The names directly in a section, which is empty for the whole file, that registry:2 has beside the settings."""
+    start = f"{section}." if section else ""
+    return sorted({key.removeprefix(start).partition(".")[0] for key in FOREIGN if key.startswith(start)})
+
+
 def asks_for_it(foreign: Foreign, given: Entry) -> bool:
     """Whether what was given asks for something that does not happen anyway; what is `disabled` asks for nothing."""
     if isinstance(given, Leaf):

@@ -16,9 +16,9 @@ from holdfast.config.declared import (
     variable_name,
 )
 from holdfast.config.files import FileProblem, read_file
-from holdfast.config.foreign import is_foreign
+from holdfast.config.foreign import FOREIGN, foreign_names, is_foreign
 from holdfast.config.problems import Findings, found, hint, nearest
-from holdfast.config.tree import Branch, Entry, Leaf, Series, YAMLProblem, as_entry, read_text
+from holdfast.config.tree import MAXIMUM_DEPTH, Branch, Entry, Leaf, Series, YAMLProblem, as_entry, read_text
 
 PREFIX = "REGISTRY_"
 CONFIGURATION_PATH = "REGISTRY_CONFIGURATION_PATH"
@@ -100,9 +100,12 @@ class _Variable:
 
     def apply(self, root: Branch, table: Table) -> None:
         """Change nothing unless the variable is a setting and has a value."""
+        if len(self.parts) > MAXIMUM_DEPTH:
+            self._unknown()
+            return
         steps, rest = resolve(table, self.parts)
         last = steps[-1][0] if steps else table
-        if isinstance(last, Setting) and last.marked("secret") and rest == [FILE]:
+        if isinstance(last, Setting) and last.has_file and rest == [FILE]:
             text = self._secret()
             if text is not None:
                 self.text = text
@@ -210,13 +213,14 @@ class _Variable:
             self.injected.append(self.name)
             return
         if table is not None and table.alternatives:
-            close = nearest(self.name, [variable_name(join(table.key, name)) for name in table.children])
-            known = ", ".join(table.children)
+            names = [*table.children, *foreign_names(table.key)]
+            close = nearest(self.name, [variable_name(join(table.key, name)) for name in names])
             self.findings.problems.append(
-                f"{self.name}: there is no such setting; {table.key} has {known}{hint(close)}"
+                f"{self.name}: there is no such setting; {table.key} has {', '.join(table.children)}{hint(close)}"
             )
             return
-        close = nearest(self.name, [setting.variable for setting in settings()])
+        known = [*(setting.variable for setting in settings()), *map(variable_name, FOREIGN)]
+        close = nearest(self.name, known)
         self.findings.warnings.append(f"{self.name}: ignored, no setting has this name{hint(close)}")
 
     def _entry(self, *, as_text: bool, foreign: bool = False) -> Entry | None:

@@ -38,14 +38,16 @@ def setting(
 class Section(Struct, frozen=True, kw_only=True):
     """A mapping of the configuration file.
 
-    A field of the form `SomeSection | None` is one of several alternatives, of which at most one may be given. A list
-    of sections is `Annotated[list[SomeSection], setting(...)]`.
+    A field of the form `SomeSection | None` may be left out. A list of sections is
+    `Annotated[list[SomeSection], setting(...)]`.
     """
 
     strict: ClassVar[bool] = False
     """Whether an unknown key in the file stops the start; otherwise it warns, since registry:2 ignores it."""
     fallback: ClassVar[str] = ""
     """The alternative that is taken if none is given; empty for none."""
+    chooses: ClassVar[bool] = False
+    """Whether at most one of the sections of the form `SomeSection | None` may be given."""
     assumed: ClassVar[dict[str, str]] = {}
     """Values in that alternative, if none is given, that differ from the defaults."""
 
@@ -131,6 +133,7 @@ class Maintenance(Section, frozen=True, kw_only=True):
 
 class Storage(Section, frozen=True, kw_only=True):
     strict: ClassVar[bool] = True  # a misspelt driver must not lead to the default directory
+    chooses: ClassVar[bool] = True
     fallback: ClassVar[str] = "filesystem"
     assumed: ClassVar[dict[str, str]] = {"rootdirectory": "./data"}  # registry:2 has no start without configuration
 
@@ -166,6 +169,7 @@ class Htpasswd(Section, frozen=True, kw_only=True):
 
 class Auth(Section, frozen=True, kw_only=True):
     strict: ClassVar[bool] = True
+    chooses: ClassVar[bool] = True
 
     htpasswd: Htpasswd | None = None
 
@@ -272,7 +276,7 @@ class FileCheck(Section, frozen=True, kw_only=True):
 
 class HTTPCheck(Section, frozen=True, kw_only=True):
     uri: Annotated[str, setting("The address that is asked with HEAD.", min_length=1)]
-    headers: Annotated[dict[str, list[str]], setting("Headers added to the request.")] = {}
+    headers: Annotated[dict[str, list[str]], setting("Headers added to the request.", secret=True)] = {}
     statuscode: Annotated[int, setting("The status that the answer has to have.", ge=100, le=599)] = 200
     timeout: Annotated[float, setting("How long one check may take; 0 means the interval.", duration=True, ge=0)] = 0
     interval: Annotated[float, setting("Time between two checks.", duration=True, gt=0, retired={"0": "10s"})] = 10

@@ -9,12 +9,16 @@ from holdfast.config.declared import Listed, Setting
 from holdfast.config.duration import is_bare, parse_duration
 from holdfast.config.tree import Entry, Leaf, Series, as_plain
 
+_LARGEST = 10**15
 _TRUTH = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
 def read_value(setting: Setting, given: Entry) -> Any:
     """The value that `given` means for this setting. Raises ValueError if it means none; its text is not for people."""
-    return msgspec.convert(_plain(setting, given), setting.annotated, strict=False)
+    value = msgspec.convert(_plain(setting, given), setting.annotated, strict=False)
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError("no number of this size is of use")
+    return value
 
 
 def replacement(setting: Setting, given: str | None) -> str:
