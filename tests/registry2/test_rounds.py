@@ -154,6 +154,19 @@ def garbage_and_untagged(directory: Path, chance: random.Random) -> None:
     collect_garbage(directory, "-m")
 
 
+def without_bytes(directory: Path) -> set[str]:
+    """What has a link but no bytes, as the garbage collector leaves it: registry:2 has it again as soon as anybody pushes the same bytes."""
+    base = directory / "root" / TREE
+    found = set()
+    for link in (base / "repositories").glob("**/_layers/*/*/link"):
+        algorithm, encoded = link.parts[-3:-1]
+        target = link.read_text().partition(":")[2]
+        if not (base / "blobs/sha256" / target[:2] / target / "data").exists():
+            name = link.parents[3].relative_to(base / "repositories")
+            found |= {f"{name} blobs/{algorithm}:{encoded}", f"{name} blobs/sha256:{target}"}
+    return found
+
+
 def nothing(directory: Path, chance: random.Random) -> None:
     """Only the other server."""
 
@@ -169,17 +182,23 @@ def test_rounds(tmp_path: Path, long: bool) -> None:
     for name in ALIKE:
         names.repository(name)
     left: Survey = {}
+    doubtful: set[str] = set()
+
+    def look(server: Server) -> Survey:
+        return {name: answer for name, answer in survey(server, names).items() if name not in doubtful}
+
     for number in range(100 if long else 3):
         sys.stderr.write(f"SEED={seed} round {number}\n")
         with docker_registry(tmp_path) as server:
-            assert differences(left, survey(server, names)) == []
+            assert differences({name: left[name] for name in left.keys() - doubtful}, look(server)) == []
             Mover(server, names, chance, ours=False).act(MOVES)
         for happening in chance.sample(HAPPENINGS, 2):
             sys.stderr.write(f"  {happening.__name__}\n")
             happening(tmp_path, chance)
+        doubtful |= without_bytes(tmp_path)
         with docker_registry(tmp_path) as server:
-            theirs = survey(server, names)
+            theirs = look(server)
         with holdfast(tmp_path) as server:
-            assert differences(survey(server, names), theirs) == []
+            assert differences(look(server), theirs) == []
             Mover(server, names, chance, ours=True).act(MOVES)
-            left = survey(server, names)
+            left = look(server)
