@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from holdfast.doctor.case import Case
-from holdfast.doctor.certificates import refused
+from holdfast.doctor.certificates import ELSEWHERE, judged, refused
 from holdfast.doctor.findings import Check, Finding, advice, ok, problem, skipped
 from holdfast.doctor.reach import End, Reply, Unreached
+from holdfast.doctor.trust import first_certificate
 
 _UPSTREAM = frozenset({502, 503, 504})
 
@@ -106,7 +108,7 @@ def _trust(case: Case) -> Iterator[Finding]:
         if end.inside:
             yield from _own(end)
         else:
-            yield from _vouched(end)
+            yield from _vouched(case, end)
 
 
 def _own(end: End) -> Iterator[Finding]:
@@ -117,34 +119,18 @@ def _own(end: End) -> Iterator[Finding]:
         )
 
 
-def _vouched(end: End) -> Iterator[Finding]:
+def _vouched(case: Case, end: End) -> Iterator[Finding]:
     trust = end.trust
-    if trust is None:
+    if trust is None or trust.leaf is None:
         return
-    if trust.by == "this machine":
-        yield ok(f"this machine trusts the certificate of {end}")
-    elif trust.by and trust.by != "the configured certificate":
-        yield ok(f"the certificate of {end} is trusted because of {trust.by}")
-    elif trust.code == 10 and trust.leaf is not None:
-        yield problem(
-            f"the certificate of {end} expired on {trust.leaf.not_valid_after_utc:%Y-%m-%d}",
-            "renew it where TLS ends: in the proxy, or http.tls",
-        )
-    elif trust.code == 9:
-        yield problem(
-            f"the certificate of {end} is not valid yet", "check the clocks of this machine and of the one that made it"
-        )
-    elif trust.code in {62, 64} and trust.leaf is not None:
-        yield _misnamed(end)
-    elif trust.leaf is not None:
-        yield refused(trust.code, trust.refusal, trust.leaf, end.registry, end.pinned or "registry.crt")
-
-
-def _misnamed(end: End) -> Finding:
-    return problem(
-        f"the certificate that {end} shows is not for {end.host}",
-        f"make one whose subject alternative names have it: holdfast certificate {end.host}; the common name alone does not count",
-    )
+    if trust.leaf == first_certificate(Path(end.pinned)):
+        yield ok(f"{end} shows the configured certificate")  # which the check `certificate` has judged
+        return
+    found = list(judged(trust.leaf, f"the certificate of {end}", end.host, case.now()))
+    if not trust.by and trust.code not in ELSEWHERE:
+        found.append(refused(trust.code, trust.refusal, trust.leaf, end.registry, "registry.crt"))
+    vouching = "this machine" if trust.by == "this machine" else f"this machine, because of {trust.by}"
+    yield from found or [ok(f"the certificate of {end} is trusted by {vouching}")]
 
 
 def _credentials(case: Case) -> Iterator[Finding]:

@@ -45,7 +45,9 @@ def _certificate(case: Case) -> Iterator[Finding]:
 
 def _pair(case: Case, loaded: Loaded, certificate: Path, key: Path) -> Iterator[Finding]:
     chain = read_chain(certificate)
-    found = [*_mode(key), *_dates(case, chain[0], certificate), *_names(case, chain[0], certificate)]
+    end = case.outside
+    met = end if end and end.scheme == "https" and _shows(end, chain[0]) else None
+    found = [*_mode(key), *judged(chain[0], str(certificate), met.host if met else "", case.now())]
     found += _chain(case, loaded, chain, certificate)
     shown = ", ".join(loaded.names)
     yield from found or [ok(f"{certificate} is good for {shown} until {loaded.not_after:%Y-%m-%d}")]
@@ -62,38 +64,39 @@ def _mode(key: Path) -> Iterator[Finding]:
         yield advice(f"{key} can be read by every user of this machine", f"chmod o= {key}")
 
 
-def _dates(case: Case, leaf: x509.Certificate, path: Path) -> Iterator[Finding]:
-    now = datetime.fromtimestamp(case.now(), UTC)
-    begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-    if ends <= now:
+def judged(leaf: x509.Certificate, what: str, host: str, now: float) -> Iterator[Finding]:
+    """What is wrong with dates and names of a certificate that clients meet under `host` (empty if that is not known).
+
+    `what` names it, `now` is the time of day in seconds since 1970.
+    """
+    yield from _dates(leaf, what, datetime.fromtimestamp(now, UTC))
+    known = names(leaf)
+    name = host or "NAME"
+    if not known:
         yield problem(
-            f"{path} expired on {ends:%Y-%m-%d}: clients refuse it",
-            "renew it; the server takes new files over by itself, without a restart",
+            f"{what} has no subject alternative names, only a common name: Docker and all other of today's clients refuse it"
+            " (certificate relies on legacy Common Name field, use SANs instead)",
+            f"make another: holdfast certificate {name}, or give openssl req -addext subjectAltName=DNS:{name}",
         )
+    elif host and not covers(known, host):
+        yield problem(
+            f"{what} is for {', '.join(known)}, but clients use the name {host}",
+            f"make one that names it: holdfast certificate {host}, or use one of these names",
+        )
+
+
+def _dates(leaf: x509.Certificate, what: str, now: datetime) -> Iterator[Finding]:
+    begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    renewed = "renew it where TLS ends; the registry itself takes new files over without a restart"
+    if ends <= now:
+        yield problem(f"{what} expired on {ends:%Y-%m-%d}: clients refuse it", renewed)
     elif begins > now:
         yield problem(
-            f"{path} is not valid before {begins:%Y-%m-%d %H:%M} UTC",
+            f"{what} is not valid before {begins:%Y-%m-%d %H:%M} UTC",
             "check the clocks of this machine and of the one that made it",
         )
     elif ends - now < SOON:
-        yield advice(f"{path} expires on {ends:%Y-%m-%d}", "renew it; new files are taken over without a restart")
-
-
-def _names(case: Case, leaf: x509.Certificate, path: Path) -> Iterator[Finding]:
-    known = names(leaf)
-    end = case.outside
-    if not known:
-        yield problem(
-            f"{path} has no subject alternative names, only a common name: Docker and all other of today's clients refuse it"
-            " (certificate relies on legacy Common Name field, use SANs instead)",
-            f"make another: holdfast certificate {end.host if end else 'NAME'}, or give openssl req"
-            f" -addext subjectAltName=DNS:{end.host if end else 'NAME'}",
-        )
-    elif end and end.scheme == "https" and not covers(known, end.host) and _shows(end, leaf):
-        yield problem(
-            f"{path} is for {', '.join(known)}, but clients use the name {end.host}",
-            f"make one that names it: holdfast certificate {end.host}, or use one of these names",
-        )
+        yield advice(f"{what} expires on {ends:%Y-%m-%d}", renewed)
 
 
 def _shows(end: End, leaf: x509.Certificate) -> bool:
@@ -122,14 +125,14 @@ def _chain(case: Case, loaded: Loaded, chain: list[x509.Certificate], path: Path
             )
             return
     code, words = _verified(loaded)
-    if code in {0, *_ELSEWHERE}:
+    if code in {0, *ELSEWHERE}:
         return
     address = case.outside or case.inside
     registry = address.registry if address else "NAME:PORT"
     yield refused(code, words, chain[0], registry, str(path))
 
 
-_ELSEWHERE = {9, 10, 62, 63, 64}
+ELSEWHERE = {9, 10, 62, 63, 64}
 """OpenSSL's reasons that dates and names have checks of their own for."""
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from holdfast.app.place import NETWORK
 from holdfast.doctor.case import Case
 from holdfast.doctor.findings import Check, Finding, advice, ok, problem, skipped
-from holdfast.doctor.mounts import Mount, existing, in_container, mount_of
+from holdfast.doctor.mounts import LAYERED, Mount, existing, in_container, mount_of
 
-LAYERED = frozenset({"overlay", "aufs", "fuse.fuse-overlayfs"})
 FLEETING = frozenset({"tmpfs", "ramfs"})
 ANONYMOUS = re.compile(r"/volumes/[0-9a-f]{64}(/|$)")
 INODES = 10_000

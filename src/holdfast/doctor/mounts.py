@@ -4,6 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+LAYERED = frozenset({"overlay", "aufs", "fuse.fuse-overlayfs"})
+"""File systems of which container engines make the layers of images."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -38,7 +41,8 @@ def existing(path: Path) -> Path:
 
 def in_container() -> bool:
     """Whether this process runs in a container, as far as the usual engines let it know."""
-    if any(os.path.exists(mark) for mark in ("/.dockerenv", "/run/.containerenv", "/run/secrets/kubernetes.io")):
-        return True
     root = mount_of(Path("/"))
-    return root is not None and root.kind in {"overlay", "fuse.fuse-overlayfs", "aufs"}
+    if root is None or root.kind in LAYERED:
+        return root is not None
+    marked = any(os.path.exists(mark) for mark in ("/.dockerenv", "/run/.containerenv", "/run/secrets/kubernetes.io"))
+    return marked and root.within != "/"  # machines that were made of images have such marks too

@@ -14,8 +14,8 @@ from holdfast.doctor.reach import HOME, End, Reply, Unreached
 MEBIBYTE = 1024 * 1024
 SIZES = (8 * MEBIBYTE, 100 * MEBIBYTE, 1024 * MEBIBYTE, 20 * 1024 * MEBIBYTE)
 """Announced lengths of bodies: layers have any of them."""
-PATIENCE = 2.0
-"""Seconds to wait, at the least, for an answer to a head alone."""
+PATIENCE = 5.0
+"""Seconds to wait, at the least, for an answer to a head alone: a busy machine is not a proxy that waits for more."""
 CHUNK = 1536 * 1024
 """More than nginx lets through unless told otherwise."""
 
@@ -171,6 +171,10 @@ def _announced(end: End, session: Session) -> Finding:
     for size in (CHUNK, *SIZES):
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size), "Expect": "100-continue"}
         status = end.first_word("PATCH", session.target, headers, PATIENCE)
+        if status is None:
+            return skipped(
+                f"{end} does not say whether it takes bodies of {size // MEBIBYTE or 1} MiB before it has them"
+            )
         if status == 413:
             return problem(
                 f"{end} refuses bodies of {size // MEBIBYTE or 1} MiB (413): larger layers cannot be pushed",
@@ -188,7 +192,7 @@ def _buffering(case: Case) -> Iterator[Finding]:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": "1000"}
         began = time.monotonic()
         end.request("PATCH", unknown, headers, bytes(1000))
-        patience = max(PATIENCE, 10 * (time.monotonic() - began))
+        patience = max(PATIENCE, 20 * (time.monotonic() - began))
         if end.first_word("PATCH", unknown, headers, patience) is None:
             yield advice(
                 f"{end} keeps each request until it is complete: pushes of large layers take twice as long, and fill the proxy's disk",

@@ -1,0 +1,1 @@
+"""`holdfast doctor`: each mistake is made on purpose, with real parts."""
