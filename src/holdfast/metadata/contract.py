@@ -262,6 +262,11 @@ class DatabaseContract(EmptyDatabase):
             await database.write(lambda c: c.run("INSERT INTO claims VALUES ('x', 'sha256:b', 0)"))
 
     @on_database
+    async def test_a_database_in_order_has_nothing_to_tell(self, database: Database) -> None:
+        await database.write(count)
+        assert await database.check() == []
+
+    @on_database
     async def test_closing_finishes_what_is_under_way_and_ends_the_rest(self, database: Database) -> None:
         other = self.database(database)
         writing = [asyncio.create_task(database.write(count)) for _ in range(50)]

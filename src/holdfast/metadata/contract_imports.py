@@ -113,3 +113,26 @@ class ImportsContract(EmptyDatabase):
         meta.remove(c, "key")
         meta.remove(c, "key")
         assert meta.get(c, "key") is None
+
+    @on_connection
+    def test_a_damaged_blob_is_not_served_until_it_is_pushed_again(self, c: Connection) -> None:
+        add_blob(c, "a", "x")
+        imports.quarantine(c, digest("x"))
+        assert imports.has_blob(c, digest("x"))
+        assert not imports.has_blob(c, digest("y"))
+        assert blobs.find(c, "a", digest("x")) is None
+        assert blobs.missing(c, "a", [digest("x")]) == [digest("x")]
+        blobs.claim(c, "push", digest("x"), 10, NOW)
+        assert blobs.find(c, "a", digest("x")) == Blob(digest("x"), 10)
+
+    @on_connection
+    def test_manifests_that_lack_blobs(self, c: Connection) -> None:
+        add_blob(c, "a", "config")
+        blobs.alias(c, digest("config", "sha512"), digest("config"))
+        add_blob(c, "b", "layer")
+        whole = add_manifest(c, "a", "whole", [("config", "config"), ("child", "manifest")], subject="subject")
+        other = add_manifest(c, "a", "other", [("layer", "layer")])
+        assert imports.lacking(c, "a") == [other]
+        assert imports.lacking(c, "nowhere") == []
+        set_state(c, "config", "quarantined")
+        assert sorted(imports.lacking(c, "a")) == sorted([whole, other])

@@ -70,5 +70,8 @@ class Database(Protocol):
         `DatabaseReadOnly`, `DatabaseUnavailable`.
         """
 
+    async def check(self) -> list[str]:
+        """Look through all of the database for damage, which takes its time; gives what was found, a line for each. Raises `DatabaseUnavailable`."""
+
     async def close(self) -> None:
         """Finish what is under way and let go."""

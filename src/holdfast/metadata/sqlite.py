@@ -197,6 +197,19 @@ class SQLiteDatabase:
         with translated():
             return cast(T, await asyncio.shield(job.future))
 
+    async def check(self) -> list[str]:
+        def work(connection: Connection) -> list[str]:
+            found = [str(line) for (line,) in connection.all("PRAGMA integrity_check(100)") if line != "ok"]
+            broken = connection.all("PRAGMA foreign_key_check")
+            return found + [
+                f"{table!r}: row {row!r} refers to a row of {other!r} that is not there" for table, row, other, _ in broken
+            ]
+
+        try:
+            return await self.write(work)
+        except DatabaseError as error:
+            return [str(error)]
+
     async def close(self) -> None:
         if self._closed:
             return

@@ -1,9 +1,14 @@
 """What an import, an export or a check did and found, for people and programs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 MOST_EXAMPLES = 10
 """Paths that are named for one reason; the others are counted."""
+
+
+Tell = Callable[[str, dict[str, int]], None]
+"""Is told now and then which repository or blob is looked at, and the numbers so far."""
 
 
 @dataclass(slots=True)

@@ -53,6 +53,10 @@ class TreeWriter:
             return
         self._forget(rows)
 
+    async def write_now(self, row: DirtyRow) -> None:
+        """Bring one link up to date. Raises `StorageError`, `DatabaseError`."""
+        await self._write_row(row)
+
     async def drain(self, *, adopt: bool) -> int:
         """Write what was left behind by a process that was killed; gives the number of rows.
 

@@ -6,6 +6,7 @@ is all that looking at an unchanged tree costs.
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -34,6 +35,8 @@ EMPTY_BLOB = "the file is empty"
 
 REPOSITORY_PARTS = ("_manifests", "_layers", "_uploads")
 """A directory with one of these is a repository."""
+
+_PREFIX = re.compile("[0-9a-f]{2}")
 
 T = TypeVar("T")
 
@@ -300,6 +303,9 @@ def _shards(root: str, since: int) -> Iterator[Shard]:
             yield Shard("", oddities=[Oddity(f"blobs/{algorithm.name}", NOT_A_DIGEST)])
             continue
         for entry in _listed(path)[0]:
+            if not _PREFIX.fullmatch(entry.name):
+                yield Shard("", oddities=[Oddity(f"blobs/sha256/{entry.name}", NOT_A_DIGEST)])
+                continue
             try:
                 changed = os.stat(entry.path).st_ctime_ns >= since
             except OSError:

@@ -55,6 +55,11 @@ def has_blobs(connection: Connection) -> bool:
     return connection.one("SELECT 1 FROM blobs LIMIT 1") is not None
 
 
+def has_blob(connection: Connection, digest: Digest) -> bool:
+    """Tell whether there is a row for a blob, whatever its state."""
+    return connection.one("SELECT 1 FROM blobs WHERE digest = ?", digest) is not None
+
+
 def store(connection: Connection, digest: Digest, size: int, written: int) -> None:
     """Record a blob whose bytes are in place. One that is being deleted or was found damaged stays what it is."""
     connection.run(
@@ -116,3 +121,24 @@ def forget_dirty(connection: Connection, position: int) -> None:
 def is_clean(connection: Connection) -> bool:
     """Tell whether the tree lacks nothing that the database has."""
     return connection.one("SELECT 1 FROM dirty LIMIT 1") is None
+
+
+def quarantine(connection: Connection, digest: Digest) -> None:
+    """Serve a blob whose bytes are damaged no more; a push of the right bytes makes it live again."""
+    connection.run("UPDATE blobs SET state = 'quarantined' WHERE digest = ? AND state IN ('live', 'condemned')", digest)
+
+
+def lacking(connection: Connection, repository: str) -> list[Digest]:
+    """The manifests of a repository that refer to a configuration or layer which the repository lacks, or which cannot be served.
+
+    Layers that clients fetch from elsewhere are not told from others here, so the caller looks at the manifest.
+    """
+    rows = connection.all(
+        "SELECT DISTINCT f.parent FROM manifest_references f JOIN repositories r ON r.id = f.repository_id"
+        " WHERE r.name = ? AND f.kind IN ('config', 'layer') AND NOT EXISTS ("
+        "SELECT 1 FROM repository_blobs l JOIN blobs b ON b.digest = l.digest AND b.state IN ('live', 'condemned')"
+        " WHERE l.repository_id = r.id AND l.digest = coalesce((SELECT target FROM aliases WHERE digest = f.child), f.child))"
+        " ORDER BY f.parent",
+        repository,
+    )
+    return [Digest(text(parent)) for (parent,) in rows]

@@ -1,0 +1,58 @@
+"""Exporting: writing the tree again from the database, for registry:2, where links were lost. (Invariant I2)
+
+Only links that are not there or say something else are written, so a tree that is in order is only read.
+"""
+
+from holdfast.metadata.port import Database
+from holdfast.metadata.queries import imports
+from holdfast.model.digests import Digest
+from holdfast.registry.differences import Difference, all_repositories, differences
+from holdfast.registry.report import Report, Tell
+from holdfast.registry.tree import TreeWriter
+from holdfast.storage.links import LinkReader
+from holdfast.storage.port import BlobStore
+
+NOT_KNOWN = "a link that the database does not know"
+NO_BYTES = "a blob whose bytes are gone"
+
+
+class Exporter:
+    """One export. `tell` is called for each repository."""
+
+    def __init__(self, database: Database, store: BlobStore, reader: LinkReader, tree: TreeWriter, tell: Tell) -> None:
+        self._database = database
+        self._store = store
+        self._reader = reader
+        self._tree = tree
+        self._tell = tell
+        self._report = Report()
+
+    async def run(self, *, prune: bool) -> Report:
+        """Write what is lacking; with `prune`, remove links that the database does not know. Raises `StorageError`, `DatabaseError`."""
+        report = self._report
+        await self._tree.drain(adopt=False)
+        for name in await all_repositories(self._database, self._reader):
+            self._tell(name, report.numbers)
+            report.count("repositories")
+            for difference in await differences(self._database, self._reader, name):
+                await self._settle(difference, prune=prune)
+            for blob in await self._database.read(lambda c, n=name: imports.known(c, n).manifests):  # type: ignore[misc]
+                await self._put_manifest(Digest(blob))
+        return report
+
+    async def _settle(self, difference: Difference, *, prune: bool) -> None:
+        if difference.database is not None:
+            self._report.count("links written")
+            await self._tree.write_now(difference.row)
+        elif prune:
+            self._report.count("links removed")
+            await self._tree.write_now(difference.row)
+        else:
+            self._report.skip(NOT_KNOWN, f"{difference.repository}: {difference.kind} {difference.name}")
+
+    async def _put_manifest(self, blob: Digest) -> None:
+        if await self._store.stat(blob) is None:
+            content = await self._database.read(lambda c: imports.payload(c, blob))
+            if content is not None:
+                await self._store.put(blob, content)
+                self._report.count("manifests written")
