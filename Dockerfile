@@ -35,6 +35,8 @@ LABEL org.opencontainers.image.title="Holdfast" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 COPY --from=build /image/ /
+# For every command that is given no configuration file.
+ENV REGISTRY_CONFIGURATION_PATH=/etc/docker/registry/config.yml
 EXPOSE 5000
 VOLUME ["/var/lib/registry"]
 STOPSIGNAL SIGTERM

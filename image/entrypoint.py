@@ -2,20 +2,18 @@
 """What a container runs: /entrypoint.sh of registry:2's image, without a shell.
 
 A command of Holdfast, its options or a configuration file are for Holdfast; anything else is a program to run in its
-place, such as `sh`. Nothing at all serves the configuration of the image.
+place, such as `sh`. Nothing at all means `serve`.
 """
 
 import os
 import sys
-
-CONFIGURATION = "/etc/docker/registry/config.yml"
 
 
 def main() -> None:
     """Become what the arguments name."""
     from holdfast.cli.main import main as registry  # noqa: PLC0415 - a worker process loads this file, too
 
-    words = sys.argv[1:] or ["serve", CONFIGURATION]
+    words = sys.argv[1:] or ["serve"]
     if not registry.understands(words[0]):
         try:
             os.execvp(words[0], words)  # noqa: S606 - the program that the administrator named

@@ -101,9 +101,10 @@ class Machine:
         wait_until(answered, url, seconds)
 
     def knows(self, name: str, address: str) -> None:
-        """Add a line to its hosts file."""
+        """Add a line to its hosts file, and wait until Docker has read it: Go programs look there every five seconds only."""
         with self._hosts.open("a") as hosts:
             hosts.write(f"{address} {name}\n")
+        wait_until(lambda: "lookup" not in self.fails(f"docker pull {name}:1/nothing"), f"Docker to find {name}", 60)
 
     def wire(self, other: "Machine", own: str, others: str) -> None:
         """Lay a cable to another machine; each end gets an address with a prefix, `192.0.2.1/24`."""

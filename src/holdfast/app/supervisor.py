@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 
 import structlog
 
+from holdfast.app import orphans
 from holdfast.app.current import Current
 from holdfast.app.inherited import InheritedFile
 from holdfast.app.listeners import Listeners
@@ -91,6 +92,7 @@ class Supervisor:
                 self._began = True
                 began()
             self._keep_up()
+            orphans.bury({worker.process.pid for worker in self._workers} | {_tracker()})
         status = self._end() if self._stop else self._give_up()
         _end_tracker()
         return status
@@ -238,8 +240,13 @@ class Supervisor:
         return 0
 
 
+def _tracker() -> int | None:
+    """The process with which multiprocessing watches over things that this program does not use."""
+    return getattr(resource_tracker._resource_tracker, "_pid", None)
+
+
 def _end_tracker() -> None:
-    """End the process with which multiprocessing watches over things that this program does not use, and wait for it."""
+    """End that process, and wait for it."""
     stop = getattr(resource_tracker._resource_tracker, "_stop", None)
     if stop:
         stop()

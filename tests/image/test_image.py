@@ -1,0 +1,174 @@
+"""The image itself: how it is started and stopped, as whom it runs, what is in it."""
+
+import json
+import signal
+
+import pytest
+
+from clients.images import build
+from clients.tools import ToolFailed
+from harness.server import wait_until
+from holdfast import __version__
+from image.machine import Machine
+
+READY = "http://localhost:5000/readyz"
+CONFIGURATION = "/etc/docker/registry/config.yml"
+# As a process that docker exec started and that left its child behind.
+ORPHAN = "import os, time; os.fork() or (time.sleep(0.2), os._exit(0)); os._exit(0)"
+STATES = "import glob; print([open(p).read().rpartition(')')[2].split()[0] for p in glob.glob('/proc/[0-9]*/stat')])"
+QUICK_HEALTH = "--health-interval 200ms --health-start-period 0s"
+
+
+def inspect(machine: Machine, what: str, template: str) -> str:
+    """A field of what Docker knows of a container or an image."""
+    return machine.docker("inspect", "--format", template, what)
+
+
+def becomes(machine: Machine, health: str) -> None:
+    """Wait until Docker holds the container for `healthy` or `unhealthy`."""
+    wait_until(lambda: inspect(machine, "registry", "{{.State.Health.Status}}") == health, f"it to be {health}", 60)
+
+
+def pushes_and_pulls(machine: Machine, name: str = "localhost:5000/user/mydistro:18.04") -> None:
+    """Push an image and pull it again."""
+    build(machine.docker, machine.home / name.replace("/", "-"), name)
+    machine.sh(f"docker push {name}")
+    machine.sh(f"docker rmi {name}")
+    machine.sh(f"docker pull {name}")
+
+
+def test_says_what_it_is(machine: Machine, image: str) -> None:
+    [about] = json.loads(machine.sh(f"docker inspect {image}"))
+
+    labels = {name.rpartition(".")[2]: value for name, value in about["Config"]["Labels"].items()}
+    assert (labels["title"], labels["version"], labels["licenses"]) == ("Holdfast", __version__, "Apache-2.0")
+    assert about["Config"]["ExposedPorts"] == {"5000/tcp": {}}
+    assert about["Config"]["Volumes"] == {"/var/lib/registry": {}}
+    assert about["Config"]["User"] == ""
+    with pytest.raises(ToolFailed):
+        machine.sh(f"docker run --rm --entrypoint /opt/holdfast/bin/python3 {image} -m pip --version")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "serve",
+        CONFIGURATION,
+        f"serve {CONFIGURATION}",
+        f"registry serve {CONFIGURATION}",
+        f"/bin/registry serve {CONFIGURATION}",
+        f"holdfast serve {CONFIGURATION}",
+        f"sh -c 'exec registry serve {CONFIGURATION}'",
+    ],
+)
+def test_every_command_line_of_registry2_serves(machine: Machine, image: str, command: str) -> None:
+    machine.sh(f"docker run -d -p 5000:5000 --name registry -v $PWD/images:/var/lib/registry {image} {command}")
+    machine.answers(READY)
+    assert "registry" in machine.sh("ls images/docker")
+
+
+def test_commands_of_registry2(machine: Machine, image: str) -> None:
+    run = f"docker run --rm {image}"
+    for words in ("--version", "-v", "registry --version"):
+        assert machine.sh(f"{run} {words}") == f"holdfast, version {__version__}"
+    for words in ("help", "--help", "-h", "registry help"):
+        assert "garbage-collect" in machine.sh(f"{run} {words}")
+    for words in ("help serve", "serve --help", "serve -h"):
+        assert "Usage: registry serve" in machine.sh(f"{run} {words}")
+    assert machine.sh(f"{run} sh -c 'echo $0 $1' a b") == "a b"
+    assert "No such command 'srve'" in machine.fails(f"{run} srve")
+    assert "there is no such file" in machine.fails(f"{run} serve /nowhere.yml")
+
+
+def test_htpasswd(machine: Machine, image: str) -> None:
+    """The ways in which people make the file."""
+    for command in ("-Bbn", "-nbB", "-B -b -n"):
+        line = machine.sh(f"docker run --rm --entrypoint htpasswd {image} {command} ann secret")
+        assert line.startswith("ann:$2y$05$")
+    assert "bcrypt only: use -B" in machine.fails(f"docker run --rm --entrypoint htpasswd {image} -mbn ann secret")
+    machine.sh(f"docker run --rm -v $PWD:/auth --entrypoint htpasswd {image} -Bbc /auth/htpasswd ann secret")
+    said = machine.sh(f"docker run --rm -v $PWD:/auth --entrypoint htpasswd {image} -vb /auth/htpasswd ann secret")
+    assert said == "Password for user ann correct."
+
+
+@pytest.mark.parametrize("place", ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"])
+def test_a_mounted_configuration_is_used_at_either_place(machine: Machine, image: str, place: str) -> None:
+    (machine.home / "config.yml").write_text("version: 0.1\nstorage: inmemory\nhttp:\n  addr: :5001\n")
+    machine.sh(f"docker run -d -p 5000:5001 --name registry {QUICK_HEALTH} -v $PWD/config.yml:{place} {image}")
+    machine.answers(READY)
+    becomes(machine, "healthy")
+
+
+def test_shipped_configuration_is_that_of_registry2_without_a_warning(machine: Machine, image: str) -> None:
+    said = machine.sh(f"docker run --rm {image} config {CONFIGURATION}")
+
+    assert "Warning" not in said
+    for line in (
+        "http.addr: :5000",
+        "storage.filesystem.rootdirectory: /var/lib/registry",
+        "storage.delete.enabled: false",
+    ):
+        assert line in said
+
+
+@pytest.mark.parametrize("user", ["1000", "1000:1000", "65534:65534"])
+def test_runs_as_any_user_with_a_read_only_root(machine: Machine, image: str, user: str) -> None:
+    options = f"--user {user} --read-only --cap-drop ALL --security-opt no-new-privileges"
+    machine.sh(
+        f"docker run -d -p 5000:5000 --name registry {options} {QUICK_HEALTH} -v images:/var/lib/registry {image}"
+    )
+    machine.answers(READY)
+
+    pushes_and_pulls(machine)
+
+    becomes(machine, "healthy")
+    assert "garbage" in machine.sh("docker exec registry registry help")
+    assert inspect(machine, "registry", "{{.State.ExitCode}}") == "0"
+
+
+def test_needs_no_shell(machine: Machine, image: str) -> None:
+    hidden = "-v /dev/null:/usr/bin/dash:ro -v /dev/null:/usr/bin/bash:ro"
+    machine.sh(f"docker run -d -p 5000:5000 --name registry {hidden} {QUICK_HEALTH} {image}")
+    machine.answers(READY)
+    machine.fails("docker exec registry sh -c true")
+
+    pushes_and_pulls(machine)
+
+    becomes(machine, "healthy")
+
+
+def test_health_tells_when_nothing_answers(machine: Machine, image: str) -> None:
+    machine.sh(f"docker run -d --name registry {QUICK_HEALTH} --health-timeout 1s --health-retries 1 {image}")
+    becomes(machine, "healthy")
+    assert machine.sh("docker exec registry registry health") == "healthy"
+    assert machine.sh("docker exec registry registry health http://localhost:5000") == "healthy"
+
+    for process in machine.sh(
+        "docker top registry -eo pid,args | grep multiprocessing.spawn | awk '{print $1}'"
+    ).split():
+        machine.sh(f"kill -{signal.SIGSTOP} {process}")
+
+    becomes(machine, "unhealthy")
+    machine.sh("docker kill registry")
+
+
+def test_stop_is_quick_and_clean(machine: Machine, image: str) -> None:
+    machine.sh(f"docker run -d -p 5000:5000 --name registry {image}")
+    machine.answers(READY)
+
+    machine.sh("docker stop registry")  # after 10 seconds Docker kills, which gives another status
+
+    assert inspect(machine, "registry", "{{.State.ExitCode}}") == "0"
+    assert "stopped" in machine.sh("docker logs registry")
+
+
+def test_first_process_buries_what_others_leave_behind(machine: Machine, image: str) -> None:
+    machine.sh(f"docker run -d -p 5000:5000 --name registry {image}")
+    machine.answers(READY)
+    python = "docker exec registry /opt/holdfast/bin/python3 -c"
+
+    machine.sh(f'{python} "{ORPHAN}"')
+
+    wait_until(lambda: "Z" not in machine.sh(f'{python} "{STATES}"'), "the end of the orphan", 60)
+    assert "a worker ended" not in machine.sh("docker logs registry")
