@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmark import report
 from benchmark.client import MIB, Layers
 from benchmark.dataset import Dataset
+from benchmark.importing import importing
 from benchmark.measures import MEASURES, select
 from benchmark.scenarios import REGISTRIES, Options, Run, note, run_all
 from benchmark.servers import HERE, DockerRegistry, Holdfast
@@ -38,6 +39,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, help="how long each request rate is measured (3)")
     parser.add_argument("--layer-mib", type=int, help="size of the large layer in MiB (1024)")
     parser.add_argument("--repositories", type=int, default=10_000, help="size of the catalog (10000)")
+    parser.add_argument(
+        "--volume", type=int, help="repositories of the volume that is imported, with ten tags each (10000)"
+    )
     parser.add_argument("--server", action="append", choices=sorted(REGISTRIES), help="measure only this server")
     parser.add_argument(
         "--registry", default=DockerRegistry.program, help="another registry program in the place of docker-registry"
@@ -80,6 +84,7 @@ def options_of(chosen: argparse.Namespace) -> Options:
         rounds=chosen.rounds or (1 if quick else 5),
         seconds=chosen.seconds or (1 if quick else 3),
         repositories=chosen.repositories,
+        volume=chosen.volume or (1_000 if quick else 10_000),
         large=large,
         crowd_layer=(64 if quick else 256) * MIB,
         pulls=4,
@@ -114,6 +119,8 @@ def main(argv: Sequence[str]) -> int:
         run = Run(options, work, data, layers, Dataset(options.repositories))
         try:
             run_all(run)
+            if run.wants_scenario("import") and Holdfast.name in options.servers:
+                importing(run)
         finally:
             layers.close()
     finally:

@@ -16,6 +16,7 @@ from benchmark.client import MIB
 from benchmark.measures import BY_NAME, MEASURES, Measure, Sample
 from benchmark.scenarios import DISK_LIMIT, Options, Results
 from benchmark.servers import Bare, DockerRegistry, Holdfast
+from benchmark.volumes import TAGS_EACH
 
 OURS, THEIRS = Holdfast.name, DockerRegistry.name
 # A push that reaches this part of what dd reaches is limited by the disk.
@@ -165,6 +166,7 @@ def environment(options: Options) -> dict[str, str]:
         "large layer": f"{options.large // MIB} MiB",
         "layers of the 32 clients": f"{options.crowd_layer // MIB} MiB",
         "repositories": f"{options.repositories:,}",
+        "volume that is imported": f"{options.volume:,} repositories, {options.volume * TAGS_EACH:,} tags",
     }
 
 

@@ -35,6 +35,7 @@ class Options:
     rounds: int = 5
     seconds: int = 3
     repositories: int = 10_000
+    volume: int = 10_000
     large: int = 1024 * MIB
     crowd_layer: int = 256 * MIB
     pulls: int = 4

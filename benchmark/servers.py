@@ -57,6 +57,8 @@ class Server(ABC):
     """A server process on a free port, with everything it writes going to `<work>/<name>.log`."""
 
     name: str
+    first = "/v2/"
+    """What is asked for to see whether it has started."""
 
     def __init__(self, work: Path) -> None:
         self.port = 0
@@ -82,11 +84,15 @@ class Server(ABC):
     def cpu_seconds(self) -> float:
         return processes.cpu_seconds(self.pid)
 
+    def environment(self) -> dict[str, str]:
+        """All environment variables that it is started with."""
+        return _clean_environment() | self.variables()
+
     def url(self, target: str) -> str:
         return f"http://127.0.0.1:{self.port}{target}"
 
     def start(self) -> float:
-        """Start and wait until idle; returns the seconds from the start to the first answer 200 to `GET /v2/`."""
+        """Start and wait until idle; returns the seconds from the start to the first answer 200 to `GET` of `first`."""
         self.port = free_port()
         command = self.command()
         with self.log.open("wb") as log:
@@ -122,12 +128,12 @@ class Server(ABC):
             stdout=log,
             stderr=log,
             cwd=self._work,
-            env=_clean_environment() | self.variables(),
+            env=self.environment(),
             start_new_session=True,
         )
 
     def _answers(self) -> bool:
-        request = f"GET /v2/ HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nConnection: close\r\n\r\n".encode()
+        request = f"GET {self.first} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nConnection: close\r\n\r\n".encode()
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
                 connection.sendall(request)

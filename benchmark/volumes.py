@@ -17,6 +17,8 @@ from benchmark.dataset import MANIFEST_TYPE, repository_names
 TREE = "docker/registry/v2"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
+TAGS_EACH = 10
+"""Tags of a repository, in what the benchmark imports."""
 BASES = 20
 """Base layers in the whole volume; each image has three of them."""
 OLD = 10
