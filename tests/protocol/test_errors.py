@@ -76,6 +76,7 @@ NOT_FOR_A_CLIENT_ALONE = {
     "UNKNOWN",
     "DELETE_DISABLED",  # these two need a setting, and have a test of their own below
     "BODY_TIMEOUT",
+    "SET_READ_ONLY",  # as in test_read_only.py
 }
 
 

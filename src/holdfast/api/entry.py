@@ -1,14 +1,14 @@
 """The ASGI application: finds the endpoint, knows who asks, enforces what the table says, answers, logs."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from uuid import uuid4
 
 import structlog
 
 from holdfast.api.endpoints import OLD, Endpoint, Match, Operation, Routes
 from holdfast.api.services import Services
-from holdfast.api.table import ENDPOINTS, PUBLIC
+from holdfast.api.table import ENDPOINTS, PROBED, PUBLIC
 from holdfast.api.wire import (
     JSON,
     Answer,
@@ -34,6 +34,7 @@ from holdfast.model.errors import (
     NOT_FOUND,
     OLD_PROTOCOL,
     READ_ONLY,
+    SET_READ_ONLY,
     SIZE_INVALID,
     UNAUTHORIZED,
     UNAVAILABLE,
@@ -49,6 +50,7 @@ log = structlog.get_logger("holdfast.api")
 
 VERSION: Header = (b"docker-distribution-api-version", b"registry/2.0")
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+WRITING = WITH_BODY | {"DELETE"}
 _CUT_OFF = Failure(SIZE_INVALID, "the body was cut off or malformed", headers=[("Connection", "close")])
 CLIENT_GONE = 499
 """What the access log shows where nobody was left to answer."""
@@ -65,6 +67,7 @@ class Api:
         headers: Mapping[str, Sequence[str]],
         body_timeout: float,
         delete_enabled: bool,
+        read_only: bool,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._services = services
@@ -74,6 +77,7 @@ class Api:
         self._headers = [VERSION, *configured]
         self._timeout = body_timeout
         self._delete_enabled = delete_enabled
+        self._read_only = read_only
         self._clock = clock
         self._routes = Routes(ENDPOINTS, PUBLIC, services.prefix)
 
@@ -106,6 +110,8 @@ class Api:
         try:
             if match is None:
                 self._turn_away(request.path)
+            if match is None or match.endpoint.name not in PROBED:
+                self._services.health.require_checks()
             if request.method == "OPTIONS":
                 return Answer(200, [encoded("Allow", match.endpoint.allow if match else "OPTIONS")])
             if match is None or match.endpoint.name not in PUBLIC:
@@ -152,8 +158,10 @@ class Api:
         decision = self._services.policy.decide(request.actor, request.repository or None, operation.action)
         if not decision.allowed:
             raise Failure(DENIED, f"{DENIED.message}: {decision.reason}")
+        if self._read_only and request.method in WRITING:
+            raise Failure(SET_READ_ONLY, headers=[("Allow", _without(match.endpoint, WRITING))])
         if operation.action is Action.DELETE and not self._delete_enabled:
-            raise Failure(DELETE_DISABLED, headers=[("Allow", _without_delete(match.endpoint))])
+            raise Failure(DELETE_DISABLED, headers=[("Allow", _without(match.endpoint, {"DELETE"}))])
         _announce_body(request)
         return operation
 
@@ -177,8 +185,8 @@ def _announce_body(request: Request) -> None:
         request.body.length = int(announced)
 
 
-def _without_delete(endpoint: Endpoint) -> str:
-    return ", ".join(method for method in endpoint.allow.split(", ") if method != "DELETE")
+def _without(endpoint: Endpoint, methods: Set[str]) -> str:
+    return ", ".join(method for method in endpoint.allow.split(", ") if method not in methods)
 
 
 def _failure(error: Exception, request: Request) -> Failure:

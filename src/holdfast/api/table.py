@@ -7,6 +7,9 @@ from holdfast.auth.port import Action
 PUBLIC = frozenset({"root", "live", "ready"})
 """Endpoints that answer without authentication."""
 
+PROBED = frozenset({"live", "ready"})
+"""Endpoints that tell of themselves how the registry is, whatever its health checks say."""
+
 
 def _reading(action: Action, handler: object, summary: str) -> dict[str, Operation]:
     operation = Operation(action, handler, summary)  # type: ignore[arg-type]

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from holdfast.api.entry import Api
 from holdfast.api.gate import Gate
-from holdfast.api.health import Health
+from holdfast.api.health import Health, look_at_storage
 from holdfast.api.services import Limits, Services
 from holdfast.app.back_ends import back_ends
 from holdfast.app.begin import Beginning
+from holdfast.app.checks import checks_of
 from holdfast.app.place import Place
 from holdfast.app.purging import purge_uploads
 from holdfast.app.validation import rules_of
@@ -21,6 +23,7 @@ from holdfast.auth.policy import AllowAll
 from holdfast.auth.port import Authenticator
 from holdfast.config.settings import Settings
 from holdfast.observability.access import AccessLog
+from holdfast.observability.checks import Checks
 from holdfast.registry.blobs import Blobs
 from holdfast.registry.claims import Claims
 from holdfast.registry.clock import Clock, system_clock
@@ -60,6 +63,7 @@ async def build(
         if access_log:
             stack.callback(access_log.flush)
         claims = Claims(database, locks)
+        checks = Checks(checks_of(settings.health, partial(look_at_storage, database, store)), reports=reports)
         uploads = Uploads(database, store, tree, claims, clock)
         services = Services(
             blobs=Blobs(database, store, tree, clock),
@@ -68,7 +72,7 @@ async def build(
             repositories=Repositories(database, tree, uploads, clock),
             policy=AllowAll(),
             gate=gate,
-            health=Health(database, store, gate, writable=place.mode != "read-only"),
+            health=Health(database, store, gate, checks, _read_only(settings, place)),
             limits=Limits(settings.catalog.maxentries, settings.tags.maxtags),
             prefix=(prefix := _prefix(settings)),
             host=prefix if settings.http.relativeurls else settings.http.host.rstrip("/") + prefix,
@@ -80,6 +84,7 @@ async def build(
             settings.http.headers,
             body_timeout=settings.server.bodytimeout,
             delete_enabled=settings.storage.delete.enabled,
+            read_only=settings.storage.maintenance.readonly.enabled,
         )
 
         purging = settings.storage.maintenance.uploadpurging
@@ -88,7 +93,9 @@ async def build(
             if place.mode != "read-only":
                 await Beginning(place, database, store, tree, locks, clock).run(start)
             gate.open()
-            if reports and place.mode != "read-only" and purging.enabled:
+            checks.start()
+            after.push_async_callback(checks.close)
+            if reports and not _read_only(settings, place) and purging.enabled:
                 after.push_async_callback(_stopped, asyncio.create_task(purge_uploads(uploads, purging)))
 
         after = await stack.enter_async_context(AsyncExitStack())
@@ -100,6 +107,15 @@ async def _stopped(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+def _read_only(settings: Settings, place: Place) -> str:
+    """Why nothing can be written; empty where it can."""
+    if settings.storage.maintenance.readonly.enabled:
+        return "storage.maintenance.readonly.enabled is true: the registry serves pulls"
+    if place.mode == "read-only":
+        return "the server was started read-only, where it cannot write: it serves pulls"
+    return ""
 
 
 def _prefix(settings: Settings) -> str:

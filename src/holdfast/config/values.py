@@ -9,7 +9,7 @@ from holdfast.config.declared import Listed, Setting
 from holdfast.config.duration import is_bare, parse_duration
 from holdfast.config.tree import Entry, Leaf, Series, as_plain
 
-_LARGEST = 10**15
+_LARGEST = 2**62
 _TRUTH = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 

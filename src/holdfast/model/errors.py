@@ -183,6 +183,13 @@ READ_ONLY = _kind(
     "this registry is read-only at the moment",
     "Pulls work; push to another registry or later.",
 )
+SET_READ_ONLY = _kind(
+    "SET_READ_ONLY",
+    "UNSUPPORTED",
+    405,
+    "this registry is set to read-only (storage.maintenance.readonly.enabled): pulls work, pushes and deletions do not",
+    "Set storage.maintenance.readonly.enabled to false when the maintenance is over.",
+)
 NOT_FOUND = _kind(
     "NOT_FOUND",
     "UNSUPPORTED",
