@@ -7,7 +7,7 @@ from holdfast.storage import paths
 from holdfast.storage.contract_links import ONE, LinksContract
 from holdfast.storage.filesystem import FilesystemBlobStore
 from holdfast.storage.filesystem_links import FilesystemLinkReader
-from holdfast.storage.links import EVERYTHING, LinkReader
+from holdfast.storage.links import LinkReader
 from holdfast.storage.port import BlobStore
 
 
@@ -52,7 +52,7 @@ def test_names_that_are_no_text_are_told(tmp_path: Path) -> None:
         reader = FilesystemLinkReader(tmp_path)
         pages = [page async for page in reader.repositories()]
         assert [len(page.oddities) for page in pages] == [1]
-        found = await reader.scan("a", EVERYTHING)
+        found = await reader.scan("a")
         assert (list(found.tags), len(found.oddities)) == (["v1"], 1)
 
     asyncio.run(work())
@@ -65,7 +65,7 @@ def test_a_link_that_is_a_directory_or_a_pipe_does_not_hold_it_up(tmp_path: Path
     (root / paths.current_link("a", "v1")).mkdir()
 
     async def work() -> None:
-        found = await FilesystemLinkReader(tmp_path).scan("a", EVERYTHING)
+        found = await FilesystemLinkReader(tmp_path).scan("a")
         assert [link.target for link in (*found.layers.values(), *found.tags.values())] == [None, None]
         assert {item.why for item in found.oddities} == {"cannot be read"}
 

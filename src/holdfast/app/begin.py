@@ -15,7 +15,7 @@ from holdfast.app.place import Place, PlaceError
 from holdfast.metadata.port import Connection, Database
 from holdfast.metadata.queries import blobs, imports, meta, repositories
 from holdfast.registry.clock import Clock
-from holdfast.registry.import_batch import TREE_MARK, UNDER_WAY
+from holdfast.registry.import_batch import DONE, UNDER_WAY
 from holdfast.registry.importing import Importer
 from holdfast.registry.report import Report
 from holdfast.registry.tree import TreeWriter
@@ -57,18 +57,18 @@ class Beginning:
             if written:
                 log.info("wrote links that were left unwritten", links=written)
             if first:
-                await self.take_over(everything=False)
+                await self.take_over()
                 taken = str(places.taken_at(self.place))
                 await self.database.write(lambda c: _begun(c, start, taken))
 
-    async def take_over(self, *, everything: bool, quiet: bool = False) -> Report:
-        """Import what registry:2 has changed, or `everything`; the result is logged unless `quiet`. Raises as `run`."""
+    async def take_over(self, *, quiet: bool = False) -> Report:
+        """Import what the database does not know; the result is logged unless `quiet`. Raises as `run`."""
         if self.place.root is None:
             return Report()
         links = FilesystemLinkReader(self.place.root)
         importer = Importer(self.database, self.store, links, self.tree, self.clock)
-        async with _telling(importer.report, whole=everything or await self.database.read(_is_due)):
-            report = await importer.run(everything=everything)
+        async with _telling(importer.report, whole=await self.database.read(_is_due)):
+            report = await importer.run()
         if not quiet:
             tell(report)
         return report
@@ -81,7 +81,7 @@ def _begun(connection: Connection, start: str, taken: str) -> None:
 
 
 def _is_due(connection: Connection) -> bool:
-    return meta.get(connection, TREE_MARK) is None or meta.get(connection, UNDER_WAY) is not None
+    return meta.get(connection, DONE) is None or meta.get(connection, UNDER_WAY) is not None
 
 
 @asynccontextmanager

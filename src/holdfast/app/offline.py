@@ -67,7 +67,7 @@ async def import_tree(settings: Settings) -> Report:
     async with opened(settings, "importing", alone=True) as data:
         await recognise(data.database, data.store, data.place)
         await data.tree.drain(adopt=True)
-        return await _beginning(data).take_over(everything=True, quiet=True)
+        return await _beginning(data).take_over(quiet=True)
 
 
 async def export_tree(settings: Settings, *, prune: bool, tell: Tell) -> Report:
@@ -87,6 +87,6 @@ async def repair(settings: Settings, *, hashing: bool, tell: Tell) -> tuple[Repo
     async with opened(settings, "repairing", alone=True) as data:
         await data.tree.drain(adopt=True)
         found = await Verifier(data.database, data.store, data.links, data.tree, tell).run(repair=True, hashing=hashing)
-        await _beginning(data).take_over(everything=True, quiet=True)
+        await _beginning(data).take_over(quiet=True)
         left = await Verifier(data.database, data.store, data.links, data.tree, tell).run(repair=False, hashing=False)
         return found, left

@@ -23,7 +23,7 @@ from holdfast.registry.blobs import TOUCH_EVERY
 from holdfast.registry.claims import COLLECTION, attempt
 from holdfast.registry.clock import Clock
 from holdfast.registry.tree import TreeWriter
-from holdfast.storage.links import EVERYTHING, LinkReader
+from holdfast.storage.links import LinkReader
 from holdfast.storage.locks import Locks
 from holdfast.storage.port import BlobStore, StorageError
 
@@ -224,10 +224,10 @@ class Collector:
     async def _collect_strays(self) -> None:
         """Files among the blobs without a row. What is linked is not touched: then the tree knows more than the database."""
         strays: dict[Digest, int] = {}
-        async for shard in self._links.shards(EVERYTHING):
-            old = {digest: blob.size for digest, blob in shard.blobs.items() if blob.written <= self._before}
-            for digest in await self._database.read(lambda c, all=list(old): collection.unknown(c, all)):  # type: ignore[misc]
-                strays[digest] = old[digest]
+        async for shard in self._links.shards():
+            unknown = await self._database.read(lambda c, all=sorted(shard.digests): collection.unknown(c, all))  # type: ignore[misc]
+            found, _ = await self._links.stored(unknown)
+            strays.update((digest, blob.size) for digest, blob in found.items() if blob.written <= self._before)
         if strays:
             linked = await self._linked(set(strays))
             self.summary.foreign = len(linked)
@@ -242,7 +242,7 @@ class Collector:
         found: set[Digest] = set()
         async for page in self._links.repositories():
             for name in page.names:
-                links = await self._links.scan(name, EVERYTHING)
+                links = await self._links.scan(name)
                 if not links.readable:
                     return digests
                 for place in (links.layers, links.revisions):

@@ -95,17 +95,20 @@ class Comparison:
             self.batch.report.skip(NO_MANIFEST, f"{new[digest][0]}/link")
         for group in _groups(sizes):
             contents = await self.reader.contents(group, LARGEST)
+            types = await self.reader.media_types(self.name, group)
             for digest in group:
-                await self._new_manifest(digest, *new[digest], contents.get(digest))
+                await self._new_manifest(digest, *new[digest], contents.get(digest), types.get(digest, ""))
 
-    async def _new_manifest(self, digest: Digest, place: str, link: Link, content: bytes | None) -> None:
+    async def _new_manifest(
+        self, digest: Digest, place: str, link: Link, content: bytes | None, media_type: str
+    ) -> None:
         if content is None:
             self.batch.report.skip(TOO_LARGE, f"{place}/link")
             return
         if len(content) <= SMALL:
-            read = _read(digest, content, link.media_type)
+            read = _read(digest, content, media_type)
         else:
-            read = await asyncio.to_thread(_read, digest, content, link.media_type)
+            read = await asyncio.to_thread(_read, digest, content, media_type)
         if isinstance(read, str):
             self.batch.report.skip(read, f"{place}/link")
             return

@@ -7,7 +7,7 @@ from holdfast.metadata.port import Database
 from holdfast.metadata.queries import imports
 from holdfast.metadata.queries.dirty import DirtyRow
 from holdfast.model.digests import Digest
-from holdfast.storage.links import EVERYTHING, Link, LinkReader
+from holdfast.storage.links import Link, LinkReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Difference:
 
 async def differences(database: Database, reader: LinkReader, repository: str) -> list[Difference]:
     """All differences of a repository, in the order in which links are written: blobs, manifests, tags. Raises `DatabaseError`."""
-    links = await reader.scan(repository, EVERYTHING)
+    links = await reader.scan(repository)
     known = await database.read(lambda c: imports.known(c, repository))
     blob_of = {digest: blob for blob, digests in known.manifests.items() for digest in digests}
     return [

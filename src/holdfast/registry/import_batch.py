@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 
 from holdfast.metadata.port import Connection, Database
 from holdfast.metadata.queries import dirty, imports, meta
@@ -10,11 +9,11 @@ from holdfast.metadata.queries.dirty import DirtyRow
 from holdfast.registry.report import Report
 from holdfast.registry.tree import TreeWriter
 
-TREE_MARK = "tree-mark"
-"""Key of a time, on the tree's clock, at which tree and database said the same."""
+DONE = "imported"
+"""Key that says that the tree was imported to its end once."""
 
 UNDER_WAY = "import"
-"""Key of how far an import is that has not finished, as JSON."""
+"""Key of how far an import is that has not finished, as JSON: the last repository (`after`) and the `numbers` of its report."""
 
 MOST_ROWS = 4000
 MOST_BYTES = 8 * 1024 * 1024
@@ -22,34 +21,14 @@ MOST_BYTES = 8 * 1024 * 1024
 Operation = Callable[[Connection], None]
 
 
-@dataclass(slots=True)
-class Position:
-    """How far an import is. `began`: the tree's time at its begin; `since`: what is older is known already; `after`: the last repository
-    done; `numbers`: those of the report.
-    """
-
-    began: int
-    since: int
-    after: str = ""
-    numbers: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def decode(cls, text: str) -> "Position":
-        """From what stands in the database."""
-        return cls(**json.loads(text))
-
-    def encode(self) -> str:
-        """As it stands in the database."""
-        return json.dumps(asdict(self))
-
-
 class Batch:
     """Gathers operations and commits them together. What they change in the database is not written to the tree it was read from."""
 
-    def __init__(self, database: Database, tree: TreeWriter, position: Position, report: Report) -> None:
+    def __init__(self, database: Database, tree: TreeWriter, report: Report) -> None:
         self.database = database
         self.report = report
-        self.position = position
+        self.after = ""
+        """The last repository that was looked at."""
         self._tree = tree
         self._operations: list[Operation] = []
         self._rows = 0
@@ -73,7 +52,7 @@ class Batch:
         """Commit what was gathered. Raises `DatabaseError`."""
         operations, self._operations = self._operations, []
         self._rows = self._bytes = 0
-        progress = self.position.encode()
+        progress = json.dumps({"after": self.after, "numbers": self.report.numbers})
 
         def work(connection: Connection) -> None:
             begin = dirty.mark_position(connection)
@@ -92,7 +71,7 @@ class Batch:
         await self.flush()
 
         def work(connection: Connection) -> None:
-            meta.put(connection, TREE_MARK, str(self.position.began))
+            meta.put(connection, DONE, "yes")
             meta.remove(connection, UNDER_WAY)
 
         await self.database.write(work)

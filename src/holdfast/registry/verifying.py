@@ -16,7 +16,7 @@ from holdfast.model.manifests import parse_manifest
 from holdfast.registry.differences import Difference, all_repositories, differences
 from holdfast.registry.report import Report, Tell
 from holdfast.registry.tree import TreeWriter
-from holdfast.storage.links import EVERYTHING, LinkReader
+from holdfast.storage.links import LinkReader
 from holdfast.storage.port import BlobReader, BlobStore, StorageError
 
 MIB = 1024 * 1024
@@ -65,11 +65,12 @@ class Verifier:
 
     async def _blobs(self, *, repair: bool, hashing: bool) -> None:
         known = await self._database.read(lambda c: imports.stored(c, "sha256:"))
-        async for shard in self._reader.shards(EVERYTHING):
+        async for shard in self._reader.shards():
             self._tell(f"blobs {shard.prefix}", self._report.numbers)
-            for oddity in shard.oddities:
+            found, oddities = await self._reader.stored(sorted(shard.digests))
+            for oddity in (*shard.oddities, *oddities):
                 self._found(oddity.why, oddity.path, repaired=False)
-            for digest, stored in shard.blobs.items():
+            for digest, stored in found.items():
                 self._report.count("blobs")
                 self._report.count("bytes", stored.size)
                 await self._blob(digest, stored.size, known.pop(digest, None), repair=repair, hashing=hashing)

@@ -13,7 +13,7 @@ import pytest
 from holdfast.model.digests import Digest, digest_of
 from holdfast.storage import paths
 from holdfast.storage.contract import LONG
-from holdfast.storage.links import EVERYTHING, LinkReader, RepositoryLinks, order
+from holdfast.storage.links import LinkReader, RepositoryLinks, order
 from holdfast.storage.port import BlobStore
 
 ONE, TWO = digest_of(b"one"), digest_of(b"two")
@@ -62,15 +62,14 @@ class LinksContract:
                     (paths.current_link("a/b", "v1"), TWO.encode()),
                 ]
             )
-            found = await reader.scan("a/b", EVERYTHING)
+            found = await reader.scan("a/b")
             assert {name: link.target for name, link in found.layers.items()} == {ONE: ONE, OTHER: ONE}
-            assert {name: (link.target, link.media_type) for name, link in found.revisions.items()} == {
-                TWO: (TWO, "application/x")
-            }
+            assert {name: link.target for name, link in found.revisions.items()} == {TWO: TWO}
+            assert await reader.media_types("a/b", [ONE, TWO]) == {TWO: "application/x"}
             assert {name: (link.target, link.broken) for name, link in found.tags.items()} == {"v1": (TWO, False)}
             assert found.readable
             assert not found.oddities
-            assert await reader.scan("a", EVERYTHING) == RepositoryLinks()
+            assert await reader.scan("a") == RepositoryLinks()
 
         self.run(work)
 
@@ -99,19 +98,6 @@ class LinksContract:
 
         self.run(work)
 
-    def test_of_what_is_older_than_a_mark_only_that_it_is_there(self) -> None:
-        async def work(store: BlobStore, reader: LinkReader) -> None:
-            await store.write_files([(paths.current_link("a", "old"), ONE.encode())])
-            await store.write_files([(f"{paths.revision('a', ONE)}/link", ONE.encode())])
-            await asyncio.sleep(0.05)  # the clock of the tree may have no more than a hundredth of a second
-            mark = await reader.mark()
-            await store.write_files([(paths.current_link("a", "new"), ONE.encode())])
-            found = await reader.scan("a", mark)
-            assert {name: link.target for name, link in found.tags.items()} == {"old": None, "new": ONE}
-            assert {name: link.target for name, link in found.revisions.items()} == {ONE: None}
-
-        self.run(work)
-
     @pytest.mark.parametrize("content", [b"", b"sha256:12", b"\xff\xfe", b"x" * 100_000])
     def test_a_damaged_link_is_concluded_from_its_place_or_told(self, content: bytes) -> None:
         async def work(_store: BlobStore, reader: LinkReader) -> None:
@@ -121,7 +107,7 @@ class LinksContract:
             await self.place(paths.index_link("a", "v1", ONE), ONE.encode())
             await self.place(paths.current_link("a", "v1"), content)
             await self.place(paths.current_link("a", "v2"), content)
-            found = await reader.scan("a", EVERYTHING)
+            found = await reader.scan("a")
             assert {name: (link.target, link.broken) for name, link in found.layers.items()} == {ONE: (ONE, True)}
             assert {name: (link.target, link.broken) for name, link in found.revisions.items()} == {TWO: (TWO, True)}
             assert {name: (link.target, link.broken) for name, link in found.tags.items()} == {"v1": (ONE, True)}
@@ -135,7 +121,7 @@ class LinksContract:
             await self.place(unfinished, b"")
             await self.place(paths.index_link("a", "v1", ONE), ONE.encode())
             await self.place(f"{paths.upload('a', 'some-upload')}/data", b"half")
-            found = await reader.scan("a", EVERYTHING)
+            found = await reader.scan("a")
             assert not found.revisions
             assert not found.tags
             assert found.uploads == 1
@@ -149,27 +135,17 @@ class LinksContract:
             for digest, content in contents.items():
                 await store.put(digest, content)
             await self.place(paths.blob(ONE), b"")
+            await self.place(f"{paths.blob(TWO)}.0b1d.tmp", b"two")
             await self.place("blobs/sha256/zz/other", b"")
-            shards = [shard async for shard in reader.shards(EVERYTHING)]
-            found = {digest: stored.size for shard in shards for digest, stored in shard.blobs.items()}
-            assert found == {digest: len(content) for digest, content in contents.items()}
-            assert all(digest.startswith(shard.prefix) for shard in shards for digest in shard.blobs)
-            assert {item.path for shard in shards for item in shard.oddities} == {
-                paths.blob(ONE),
-                "blobs/sha256/zz/other",
+            shards = [shard async for shard in reader.shards()]
+            digests = {digest for shard in shards for digest in shard.digests}
+            assert all(digest.startswith(shard.prefix) for shard in shards for digest in shard.digests)
+            assert [item.path for shard in shards for item in shard.oddities] == ["blobs/sha256/zz"]
+            found, oddities = await reader.stored(sorted(digests))
+            assert {digest: stored.size for digest, stored in found.items()} == {
+                digest: len(content) for digest, content in contents.items()
             }
-
-        self.run(work)
-
-    def test_parts_in_which_nothing_changed_are_left_out(self) -> None:
-        async def work(store: BlobStore, reader: LinkReader) -> None:
-            await store.put(ONE, b"one")
-            await store.put(TWO, b"two")
-            await asyncio.sleep(0.05)
-            mark = await reader.mark()
-            assert [shard async for shard in reader.shards(mark)] == []
-            await store.delete(ONE)
-            assert [shard.prefix async for shard in reader.shards(mark)] == [ONE[:9]]
+            assert {item.path for item in oddities} == {paths.blob(ONE), f"{paths.blob(TWO)}.0b1d.tmp"}
 
         self.run(work)
 

@@ -1,21 +1,19 @@
 """Reads the links of a tree of files, as registry:2 or Holdfast wrote them. `paths` draws the tree.
 
-A link is known to be older than a time by its inode's change time, which nobody can set back. One call of the system for each link
-is all that looking at an unchanged tree costs.
+The links of tags are read. Of the link of a blob or manifest only the length is looked at: what it has to say is in its path.
 """
 
 import asyncio
 import os
 import re
+import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
 
 from holdfast.model.digests import EMPTY, Digest, is_digest
 from holdfast.model.names import is_repository, is_tag
 from holdfast.storage import paths
-from holdfast.storage.files import translated
 from holdfast.storage.links import Link, Oddity, RepositoryLinks, RepositoryPage, Shard, Stored
 
 PAGE = 500
@@ -28,7 +26,6 @@ NOT_A_DIGEST = "not named by a digest that is supported"
 UNFINISHED = "left over from a write that was not finished"
 UNREADABLE = "cannot be read"
 DAMAGED = "the link is empty or damaged"
-OTHER_DIGEST = "the link says another digest than its place"
 NO_CURRENT = "the tag points to nothing"
 UNKNOWN = "nothing that a registry writes"
 EMPTY_BLOB = "the file is empty"
@@ -46,18 +43,6 @@ class FilesystemLinkReader:
 
     def __init__(self, root: Path) -> None:
         self._root = str(root / paths.ROOT)
-
-    async def mark(self) -> int:
-        return await asyncio.to_thread(self._mark)
-
-    def _mark(self) -> int:
-        path = f"{self._root}/{paths.TEMPORARY}/{uuid4().hex}"
-        with translated():
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "xb") as file:
-                found = os.fstat(file.fileno()).st_ctime_ns
-            os.unlink(path)
-        return found
 
     async def repositories(self) -> AsyncIterator[RepositoryPage]:
         async for page in _stepwise(_pages(f"{self._root}/repositories")):
@@ -77,12 +62,46 @@ class FilesystemLinkReader:
             return False
         return True
 
-    async def scan(self, repository: str, since: int) -> RepositoryLinks:
-        return await asyncio.to_thread(_Scan(self._root, repository, since).run)
+    async def scan(self, repository: str) -> RepositoryLinks:
+        return await asyncio.to_thread(_Scan(self._root, repository).run)
 
-    async def shards(self, since: int) -> AsyncIterator[Shard]:
-        async for shard in _stepwise(_shards(f"{self._root}/blobs", since)):
+    async def media_types(self, repository: str, manifests: Sequence[Digest]) -> dict[Digest, str]:
+        return await asyncio.to_thread(self._media_types, repository, manifests)
+
+    def _media_types(self, repository: str, manifests: Sequence[Digest]) -> dict[Digest, str]:
+        found = {}
+        for digest in manifests:
+            content = _read(f"{self._root}/{paths.revision(repository, digest)}/mediatype", LONGEST_LINK)
+            if content:
+                found[digest] = content.decode("ascii", "replace").strip()
+        return found
+
+    async def shards(self) -> AsyncIterator[Shard]:
+        async for shard in _stepwise(_shards(f"{self._root}/blobs")):
             yield shard
+
+    async def stored(self, digests: Sequence[Digest]) -> tuple[dict[Digest, Stored], list[Oddity]]:
+        return await asyncio.to_thread(self._stored, digests)
+
+    def _stored(self, digests: Sequence[Digest]) -> tuple[dict[Digest, Stored], list[Oddity]]:
+        found, odd = {}, []
+        for digest in digests:
+            place = paths.blob(digest)
+            try:
+                state = os.stat(f"{self._root}/{place}")
+            except FileNotFoundError:
+                odd += [Oddity(entry.path.removeprefix(f"{self._root}/"), UNFINISHED) for entry in self._beside(place)]
+            except OSError:
+                odd.append(Oddity(place, UNREADABLE))
+            else:
+                if not state.st_size and digest not in EMPTY:
+                    odd.append(Oddity(place, EMPTY_BLOB))
+                else:
+                    found[digest] = Stored(state.st_size, state.st_mtime_ns // 1_000_000)
+        return found, odd
+
+    def _beside(self, place: str) -> list["os.DirEntry[str]"]:
+        return _listed(os.path.dirname(f"{self._root}/{place}"))[0]
 
     async def contents(self, digests: Sequence[Digest], most: int) -> dict[Digest, bytes]:
         return await asyncio.to_thread(self._contents, digests, most)
@@ -176,19 +195,18 @@ def _read(path: str, most: int) -> bytes | None:
 class _Scan:
     """Looks at one repository."""
 
-    def __init__(self, root: str, repository: str, since: int) -> None:
+    def __init__(self, root: str, repository: str) -> None:
         self._root = root
         self._place = paths.repository(repository)
-        self._since = since
         self._found = RepositoryLinks()
 
     def run(self) -> RepositoryLinks:
-        """Everything; takes a microsecond or two for each unchanged link."""
+        """Everything."""
         found = self._found
         for digest, path in self._digests("_layers"):
-            self._digest_link(found.layers, digest, path, typed=False)
+            self._digest_link(found.layers, digest, path)
         for digest, path in self._digests("_manifests/revisions"):
-            self._digest_link(found.revisions, digest, path, typed=True)
+            self._digest_link(found.revisions, digest, path)
         for entry in self._list("_manifests/tags"):
             if is_tag(entry.name) and _is_directory(entry):
                 self._tag(entry.name, entry.path)
@@ -234,26 +252,20 @@ class _Scan:
             if entry.name.endswith(".tmp"):
                 self._tell(entry.path, UNFINISHED)
 
-    def _digest_link(self, links: dict[Digest, Link], digest: Digest, directory: str, *, typed: bool) -> None:
+    def _digest_link(self, links: dict[Digest, Link], digest: Digest, directory: str) -> None:
         state = self._state(directory)
         if state is None:
             return
         written = state.st_mtime_ns // 1_000_000
-        if state.st_ctime_ns < self._since and digest.startswith("sha256:"):
-            links[digest] = Link(None, written)
+        plain = digest.startswith("sha256:")
+        if plain and state.st_size == len(digest) and stat.S_ISREG(state.st_mode):
+            links[digest] = Link(digest, written)
             return
         target, damage = self._target(f"{directory}/link")
-        if damage == UNREADABLE:
-            links[digest] = Link(None, written)
-        elif damage:
-            if digest.startswith("sha256:"):  # its place says all that it should say
-                links[digest] = Link(digest, written, broken=True)
-        elif target != digest and digest.startswith("sha256:"):
-            self._tell(f"{directory}/link", OTHER_DIGEST)
-            links[digest] = Link(None, written)
-        else:
-            media_type = _read(f"{directory}/mediatype", LONGEST_LINK) if typed else None
-            links[digest] = Link(target, written, (media_type or b"").decode("ascii", "replace").strip())
+        if damage == DAMAGED and plain:  # its place says all that it should say
+            links[digest] = Link(digest, written, broken=True)
+        elif not damage or damage == UNREADABLE:
+            links[digest] = Link(target, written)
 
     def _target(self, path: str) -> tuple[Digest | None, str]:
         """The digest in a link, or what is wrong with it."""
@@ -273,9 +285,6 @@ class _Scan:
             self._tell(directory, NO_CURRENT)
             return
         written = state.st_mtime_ns // 1_000_000
-        if state.st_ctime_ns < self._since:
-            self._found.tags[tag] = Link(None, written)
-            return
         target, damage = self._target(f"{directory}/current/link")
         if damage == UNREADABLE:
             self._found.tags[tag] = Link(None, written)
@@ -296,22 +305,17 @@ class _Scan:
         return max(found)[1] if found else None
 
 
-def _shards(root: str, since: int) -> Iterator[Shard]:
+def _shards(root: str) -> Iterator[Shard]:
     for algorithm in _listed(root)[0]:
-        path = f"{root}/{algorithm.name}"
+        place = f"blobs/{algorithm.name}"
         if algorithm.name != "sha256":
-            yield Shard("", oddities=[Oddity(f"blobs/{algorithm.name}", NOT_A_DIGEST)])
+            yield Shard("", oddities=[Oddity(place, NOT_A_DIGEST)])
             continue
-        for entry in _listed(path)[0]:
-            if not _PREFIX.fullmatch(entry.name):
-                yield Shard("", oddities=[Oddity(f"blobs/sha256/{entry.name}", NOT_A_DIGEST)])
-                continue
-            try:
-                changed = os.stat(entry.path).st_ctime_ns >= since
-            except OSError:
-                continue
-            if changed:
-                yield _shard(path, entry.name)
+        for entry in _listed(f"{root}/sha256")[0]:
+            if _PREFIX.fullmatch(entry.name):
+                yield _shard(f"{root}/sha256", entry.name)
+            else:
+                yield Shard("", oddities=[Oddity(f"{place}/{entry.name}", NOT_A_DIGEST)])
 
 
 def _shard(root: str, prefix: str) -> Shard:
@@ -320,19 +324,9 @@ def _shard(root: str, prefix: str) -> Shard:
     if problem:
         return Shard("", oddities=[Oddity(f"blobs/sha256/{prefix}", problem)])
     for entry in entries:
-        text, place = f"sha256:{entry.name}", f"blobs/sha256/{prefix}/{entry.name}"
-        if not is_digest(text) or not entry.name.startswith(prefix) or not _is_directory(entry):
-            shard.oddities.append(Oddity(place, NOT_A_DIGEST))
-            continue
-        try:
-            state = os.stat(f"{entry.path}/data")
-        except FileNotFoundError:
-            shard.oddities += [Oddity(place, UNFINISHED)] if _listed(entry.path)[0] else []
-            continue
-        except OSError:
-            return Shard("", oddities=[Oddity(place, UNREADABLE)])
-        if not state.st_size and text not in EMPTY:
-            shard.oddities.append(Oddity(f"{place}/data", EMPTY_BLOB))
+        text = f"sha256:{entry.name}"
+        if is_digest(text) and entry.name.startswith(prefix) and _is_directory(entry):
+            shard.digests.add(Digest(text))
         else:
-            shard.blobs[Digest(text)] = Stored(state.st_size, state.st_mtime_ns // 1_000_000)
+            shard.oddities.append(Oddity(f"blobs/sha256/{prefix}/{entry.name}", NOT_A_DIGEST))
     return shard

@@ -10,21 +10,15 @@ from typing import Protocol
 
 from holdfast.model.digests import Digest
 
-EVERYTHING = 0
-"""As `since`: whatever its age."""
-
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link. `target`: the digest written in it; None where it was not read, since it is older than asked for or cannot be read.
-
-    `written`: when, in milliseconds since 1970. `media_type`: of a manifest, where the bytes do not tell it. `broken`: the link is empty or
-    damaged and `target` was concluded from what is around it.
+    """A link. `target`: the digest written in it; None where it cannot be read. `written`: when, in milliseconds since 1970. `broken`: the
+    link is empty or damaged and `target` was concluded from what is around it.
     """
 
     target: Digest | None
     written: int
-    media_type: str = ""
     broken: bool = False
 
 
@@ -66,10 +60,10 @@ class Stored:
 
 @dataclass(slots=True)
 class Shard:
-    """All blobs whose digests begin with `prefix`."""
+    """All blobs whose digests begin with `prefix`; with an empty prefix only what was found odd."""
 
     prefix: str
-    blobs: dict[Digest, Stored] = field(default_factory=dict)
+    digests: set[Digest] = field(default_factory=set)
     oddities: list[Oddity] = field(default_factory=list)
 
 
@@ -79,10 +73,7 @@ def order(name: str) -> list[str]:
 
 
 class LinkReader(Protocol):
-    """Reads a tree. Times called `since` are those that `mark` gave."""
-
-    async def mark(self) -> int:
-        """The present time on the tree's own clock: what is written from now on is not older. Raises `StorageError`."""
+    """Reads a tree. All of it costs a few microseconds for each link and less for each blob, so it can be looked at whenever a server starts."""
 
     def repositories(self) -> AsyncIterator[RepositoryPage]:
         """The names of all repositories, in the `order` of their parts, some at a time."""
@@ -90,11 +81,17 @@ class LinkReader(Protocol):
     async def absent(self, names: Sequence[str]) -> list[str]:
         """Those of `names` that are no repositories in the tree."""
 
-    async def scan(self, repository: str, since: int) -> RepositoryLinks:
-        """The links of a repository; of those older than `since` only that they are there. Nothing where there is no such repository."""
+    async def scan(self, repository: str) -> RepositoryLinks:
+        """The links of a repository. Nothing where there is no such repository."""
 
-    def shards(self, since: int) -> AsyncIterator[Shard]:
-        """The blobs of each part of the store in which one was added or removed after `since`."""
+    async def media_types(self, repository: str, manifests: Sequence[Digest]) -> dict[Digest, str]:
+        """The media types that the tree has for manifests of a repository whose bytes do not tell them."""
+
+    def shards(self) -> AsyncIterator[Shard]:
+        """All blobs, in parts."""
+
+    async def stored(self, digests: Sequence[Digest]) -> tuple[dict[Digest, Stored], list[Oddity]]:
+        """The blobs among `digests` that are there, and those whose files cannot be what they should."""
 
     async def contents(self, digests: Sequence[Digest], most: int) -> dict[Digest, bytes]:
         """The bytes of those of `digests` that are there and have at most `most` bytes."""
