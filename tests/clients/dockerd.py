@@ -60,9 +60,9 @@ class Dockerd:
             self.stop()
             raise
 
-    def _start(self) -> None:
+    def _start(self, *options: str) -> None:
         # The daemon ends with the tests, however they end; containerd ends with the daemon.
-        dockerd = [program("dockerd"), "--config-file", str(self._configuration)]
+        dockerd = [program("dockerd"), "--config-file", str(self._configuration), *options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [program("setpriv"), "--pdeathsig", "TERM", *self._within, *dockerd],
@@ -88,10 +88,10 @@ class Dockerd:
             self._process.kill()
             self._process.wait()
 
-    def restart(self) -> None:
-        """Stop it and start it again, as a reboot does. Raises as `stop` does."""
+    def restart(self, *options: str) -> None:
+        """Stop it and start it again, as a reboot does, with these options on its command line. Raises as `stop` does."""
         self._end()
-        self._start()
+        self._start(*options)
 
     def stop(self) -> None:
         """End it and remove all that it made. Raises `subprocess.TimeoutExpired` when it does not end."""

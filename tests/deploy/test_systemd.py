@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from clients.tools import program
+from deploy.booted import Booted
 from deploy.document import DEPLOY, ROOT, blocks
-from deploy.machine import Machine
 from harness.content import OCI_LAYER_GZIP, Content, config, digest, image
 from harness.server import wait_until
 
@@ -22,37 +22,37 @@ LEAST_EXPOSURE = 2.0
 
 
 @pytest.fixture(scope="module")
-def machine(root: None) -> Iterator[Machine]:
+def booted(root: None) -> Iterator[Booted]:
     """The machine with Holdfast started as the document says."""
     install, accounts, start = blocks("systemd", "sh")
-    machine = Machine(ROOT)
+    booted = Booted(ROOT)
     try:
-        machine.before_boot(install + accounts)
-        machine.boot()
-        assert "active (running)" in machine.run(start)
-        wait_until(lambda: _status(machine, "/healthz") == 200, "the registry", 60)
-        yield machine
+        booted.before_boot(install + accounts)
+        booted.boot()
+        assert "active (running)" in booted.run(start)
+        wait_until(lambda: _status(booted, "/healthz") == 200, "the registry", 60)
+        yield booted
     finally:
-        machine.close()
+        booted.close()
 
 
-def _status(machine: Machine, path: str) -> int:
+def _status(booted: Booted, path: str) -> int:
     options = "--output /dev/null --write-out '%{http_code}'"
-    return int(machine.run(f"{SIGNED_IN} {options} https://{NAME}{path} || true").split()[-1])
+    return int(booted.run(f"{SIGNED_IN} {options} https://{NAME}{path} || true").split()[-1])
 
 
-def _main_process(machine: Machine) -> str:
-    return machine.run("systemctl show --property MainPID --value holdfast").strip()
+def _main_process(booted: Booted) -> str:
+    return booted.run("systemctl show --property MainPID --value holdfast").strip()
 
 
-def test_docker_would_find_it_on_port_443_with_tls_and_passwords(machine: Machine) -> None:
-    assert "401" in machine.run(f"{CURL} --head https://{NAME}/v2/")
-    assert machine.run(f"{SIGNED_IN} https://{NAME}/v2/_catalog").strip() == '{"repositories":[]}'
+def test_docker_would_find_it_on_port_443_with_tls_and_passwords(booted: Booted) -> None:
+    assert "401" in booted.run(f"{CURL} --head https://{NAME}/v2/")
+    assert booted.run(f"{SIGNED_IN} https://{NAME}/v2/_catalog").strip() == '{"repositories":[]}'
 
 
-def test_push_and_pull(machine: Machine) -> None:
-    _write_image(machine.root / "srv/image")
-    machine.run(
+def test_push_and_pull(booted: Booted) -> None:
+    _write_image(booted.root / "srv/image")
+    booted.run(
         f"""
         echo '127.0.0.1 {NAME}' >>/etc/hosts
         mkdir -p /etc/containers/certs.d/{NAME}
@@ -60,9 +60,9 @@ def test_push_and_pull(machine: Machine) -> None:
         """
     )
     remote, skopeo = f"docker://{NAME}/team/app:1.0", "skopeo --insecure-policy copy --preserve-digests"
-    machine.run(f"{skopeo} --dest-creds 'ann:her password' dir:/srv/image {remote}")
-    machine.run(f"{skopeo} --src-creds 'ann:her password' {remote} dir:/srv/back")
-    machine.run("diff --recursive /srv/image /srv/back")
+    booted.run(f"{skopeo} --dest-creds 'ann:her password' dir:/srv/image {remote}")
+    booted.run(f"{skopeo} --src-creds 'ann:her password' {remote} dir:/srv/back")
+    booted.run("diff --recursive /srv/image /srv/back")
 
 
 def _write_image(directory: Path) -> None:
@@ -77,35 +77,37 @@ def _write_image(directory: Path) -> None:
         (directory / blob.digest.removeprefix("sha256:")).write_bytes(blob.body)
 
 
-def test_nothing_of_it_runs_as_root(machine: Machine) -> None:
-    users = machine.run("ps -o user= -g $(systemctl show --property MainPID --value holdfast)").split()
+def test_nothing_of_it_runs_as_root(booted: Booted) -> None:
+    processes = [line.split(maxsplit=1) for line in booted.run("ps -e -o user=,args=").splitlines()]
+    users = [user for user, command in processes if command.startswith("/opt/holdfast/")]
+    assert len(users) > 1
     assert set(users) == {"holdfast"}
 
 
-def test_files_belong_to_the_user(machine: Machine) -> None:
-    assert machine.run("find /var/lib/holdfast ! -user holdfast") == ""
-    assert machine.run("stat --format '%U %a' /var/lib/holdfast").strip() == "holdfast 750"
+def test_files_belong_to_the_user(booted: Booted) -> None:
+    assert booted.run("find /var/lib/holdfast ! -user holdfast") == ""
+    assert booted.run("stat --format '%U %a' /var/lib/holdfast").strip() == "holdfast 750"
 
 
-def test_reload_keeps_the_process_and_takes_the_configuration_over(machine: Machine) -> None:
-    before = _main_process(machine)
-    machine.run("sed -i 's/^http:/http:\\n  headers: {X-Changed: [certainly]}/' /etc/holdfast/config.yml")
-    machine.run("systemctl reload holdfast")
-    wait_until(lambda: "certainly" in machine.run(f"{CURL} --head https://{NAME}/v2/"), "the new header", 60)
-    assert _main_process(machine) == before
+def test_reload_keeps_the_process_and_takes_the_configuration_over(booted: Booted) -> None:
+    before = _main_process(booted)
+    booted.run("sed -i 's/^http:/http:\\n  headers: {X-Changed: [certainly]}/' /etc/holdfast/config.yml")
+    booted.run("systemctl reload holdfast")
+    wait_until(lambda: "certainly" in booted.run(f"{CURL} --head https://{NAME}/v2/"), "the new header", 60)
+    assert _main_process(booted) == before
 
 
-def test_killed_it_comes_back_with_its_images(machine: Machine) -> None:
-    before = _main_process(machine)
-    machine.run("systemctl kill --signal=KILL holdfast")
-    wait_until(lambda: _main_process(machine) not in {before, "0"}, "systemd to start it again", 60)
-    wait_until(lambda: _status(machine, "/v2/team/app/manifests/1.0") == 200, "the image", 60)
+def test_killed_it_comes_back_with_its_images(booted: Booted) -> None:
+    before = _main_process(booted)
+    booted.run("systemctl kill --signal=KILL holdfast")
+    wait_until(lambda: _main_process(booted) not in {before, "0"}, "systemd to start it again", 60)
+    wait_until(lambda: _status(booted, "/v2/team/app/manifests/1.0") == 200, "the image", 60)
 
 
-def test_stop_is_clean_and_its_commands_work_as_its_user(machine: Machine) -> None:
-    machine.run("systemctl stop holdfast")
-    assert machine.run("systemctl show --property Result --value holdfast").strip() == "success"
-    assert "rootdirectory" in machine.run(_spoken("holdfast config"))
+def test_stop_is_clean_and_its_commands_work_as_its_user(booted: Booted) -> None:
+    booted.run("systemctl stop holdfast")
+    assert booted.run("systemctl show --property Result --value holdfast").strip() == "success"
+    assert "rootdirectory" in booted.run(_spoken("holdfast config"))
 
 
 def _spoken(command: str) -> str:

@@ -20,7 +20,7 @@ MASKED = ("NetworkManager-wait-online.service", "systemd-networkd-wait-online.se
 CHECKOUT = Path("/srv/holdfast")
 
 
-class Machine:
+class Booted:
     """The copy. `checkout`: a directory of which it has a copy at `CHECKOUT`.
 
     First `before_boot` runs commands in it, with this machine's network; after `boot` there is `run`, with an empty one.
