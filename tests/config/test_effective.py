@@ -66,6 +66,19 @@ EFFECTIVE = [
     ),
     Case("numbers", "server: {workers: 3}", {"REGISTRY_TAGS_MAXTAGS": "7"}, {"server.workers": 3, "tags.maxtags": 7}),
     Case(
+        "numbers as YAML has them",
+        "catalog: {maxentries: 0x10}\nserver: {workers: 0o17}",
+        {"REGISTRY_TAGS_MAXTAGS": "10_000"},
+        {"catalog.maxentries": 16, "server.workers": 15, "tags.maxtags": 10_000},
+    ),
+    Case(
+        "an empty word is the default",
+        "http: {net: ''}\nlog: {formatter: ''}",
+        {"REGISTRY_LOG_LEVEL": "", "REGISTRY_HTTP_NET": ""},
+        {"http.net": "tcp", "log.formatter": "text", "log.level": "info"},
+        {"http.net": "default"},
+    ),
+    Case(
         "durations",
         "server: {bodytimeout: 1m30s}",
         {"REGISTRY_HTTP_DRAINTIMEOUT": "1500ms"},

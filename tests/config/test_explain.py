@@ -114,7 +114,7 @@ def test_without_a_configuration_that_can_be_used() -> None:
         ("http.addr.x", "there is no key"),
         ("health.file.x", "there is no key"),
         ("", "there is no key or variable called ''"),
-        ("REGISTRY_", "there is no key"),
+        ("REGISTRY_", "there is no key or variable called 'REGISTRY_'"),
         (".", "there is no key"),
         ("\x1b[31m", r"'\x1b[31m'"),
     ],

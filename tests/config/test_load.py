@@ -38,6 +38,7 @@ def test_path_given_wins_over_the_variable(tmp_path: Path) -> None:
 UNREADABLE: list[tuple[bytes, str]] = [
     (b"", ": it needs the line `version: 0.1`"),
     (b"http:\n  addr: :1\n", ": it needs the line `version: 0.1`"),
+    (b"version:\nhttp: {}\n", ": it needs the line `version: 0.1`"),
     (b"a: [b", " line 1: while parsing a flow sequence, expected ',' or ']', but got the end of the text"),
     (b"a:\n\tb: 1", " line 2: a tab is used for indentation; use spaces"),
     (b"a: 1\nb: *c\n", " line 2: found undefined alias 'c'"),

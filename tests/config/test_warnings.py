@@ -53,6 +53,12 @@ WARNING = [
         warnings=("REGISTRY_HTTP_ADR: ignored, no setting has this name; did you mean REGISTRY_HTTP_ADDR?",),
     ),
     Case(
+        "a variable like no other",
+        "",
+        {"REGISTRY_FOO": "x"},
+        warnings=("REGISTRY_FOO: ignored, no setting has this name",),
+    ),
+    Case(
         "a variable below a value",
         "",
         {"REGISTRY_HTTP_ADDR_X": "x"},

@@ -6,7 +6,7 @@ from holdfast.config.declared import REQUIRED, Declared, Listed, Setting, Table,
 from holdfast.config.foreign import FOREIGN, Foreign, asks_for_it, foreign_names, is_foreign
 from holdfast.config.problems import Findings, found, hint, nearest_key
 from holdfast.config.tree import Branch, Entry, Leaf, Series
-from holdfast.config.values import expected, is_bare_duration, read_value, replacement
+from holdfast.config.values import expected, is_bare_duration, is_nothing, read_value, replacement
 
 
 class Check:
@@ -94,7 +94,7 @@ class Check:
         return sections
 
     def _setting(self, setting: Setting, given: Entry | None, section: str) -> Any:
-        if given is None or (isinstance(given, Leaf) and given.value is None):
+        if given is None or (isinstance(given, Leaf) and is_nothing(setting, given.value)):
             return self._default(setting, section)
         if setting.is_map:
             return self._map(setting, given)

@@ -10,7 +10,7 @@ from holdfast.config.foreign import FOREIGN, VERDICTS
 from holdfast.config.load import Loaded
 from holdfast.config.merge import CONFIGURATION_PATH, FILE, PREFIX, resolve
 from holdfast.config.port import PORT
-from holdfast.config.problems import hint, nearest, nearest_key
+from holdfast.config.problems import hint, nearest, nearest_key, nearest_variable
 from holdfast.config.report import line, rows, written
 from holdfast.config.values import expected
 
@@ -81,7 +81,7 @@ def _find_foreign(key: str) -> str | None:
 
 def _nearest(name: str) -> str:
     if name.startswith(PREFIX):
-        return nearest(name, [*(setting.variable for setting in settings()), *map(variable, FOREIGN)])
+        return nearest_variable(name, [*(setting.variable for setting in settings()), *map(variable, FOREIGN)])
     keys = {setting.key for setting in settings()} | {*FOREIGN} | {key.rpartition(".")[0] for key in FOREIGN}
     sections = {setting.key.rpartition(".")[0] for setting in settings()}
     return nearest(name.lower(), sorted((keys | sections) - {""})) or nearest_key(name, declarations().children)

@@ -73,6 +73,7 @@ def _read_file(path: str, findings: Findings) -> Branch:
             findings.problems.append(f"file {path} line 1: expected sections such as `http:`, found no mapping at all")
             return empty
         entry = empty
-    if "version" not in entry.children:
+    version = entry.children.get("version")
+    if version is None or (isinstance(version, Leaf) and not version.value):
         findings.problems.append(f"file {path}: it needs the line `version: 0.1`")
     return entry

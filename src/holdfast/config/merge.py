@@ -17,7 +17,7 @@ from holdfast.config.declared import (
 )
 from holdfast.config.files import FileProblem, read_file
 from holdfast.config.foreign import FOREIGN, foreign_names, is_foreign
-from holdfast.config.problems import Findings, found, hint, nearest
+from holdfast.config.problems import Findings, found, hint, nearest_variable
 from holdfast.config.tree import MAXIMUM_DEPTH, Branch, Entry, Leaf, Series, YAMLProblem, as_entry, read_text
 
 PREFIX = "REGISTRY_"
@@ -214,13 +214,13 @@ class _Variable:
             return
         if table is not None and table.alternatives:
             names = [*table.children, *foreign_names(table.key)]
-            close = nearest(self.name, [variable_name(join(table.key, name)) for name in names])
+            close = nearest_variable(self.name, [variable_name(join(table.key, name)) for name in names])
             self.findings.problems.append(
                 f"{self.name}: there is no such setting; {table.key} has {', '.join(table.children)}{hint(close)}"
             )
             return
         known = [*(setting.variable for setting in settings()), *map(variable_name, FOREIGN)]
-        close = nearest(self.name, known)
+        close = nearest_variable(self.name, known)
         self.findings.warnings.append(f"{self.name}: ignored, no setting has this name{hint(close)}")
 
     def _entry(self, *, as_text: bool, foreign: bool = False) -> Entry | None:

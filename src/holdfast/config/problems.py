@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from holdfast.config.declared import settings
+from holdfast.config.declared import settings, variable_name
 from holdfast.config.tree import Branch, Entry, Leaf, Series
 
 
@@ -38,6 +38,13 @@ def hint(nearest: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that is most like this one; empty if none is."""
     return next(iter(difflib.get_close_matches(name, list(known), 1, 0.7)), "")
+
+
+def nearest_variable(name: str, known: Iterable[str]) -> str:
+    """The known variable that is most like this one; what all begin with does not count."""
+    start = variable_name("")
+    close = nearest(name.removeprefix(start), [variable.removeprefix(start) for variable in known])
+    return close and start + close
 
 
 def nearest_key(key: str, siblings: Iterable[str]) -> str:

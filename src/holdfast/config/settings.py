@@ -277,7 +277,9 @@ class FileCheck(Section, frozen=True, kw_only=True):
 class HTTPCheck(Section, frozen=True, kw_only=True):
     uri: Annotated[str, setting("The address that is asked with HEAD.", min_length=1)]
     headers: Annotated[dict[str, list[str]], setting("Headers added to the request.", secret=True)] = {}
-    statuscode: Annotated[int, setting("The status that the answer has to have.", ge=100, le=599)] = 200
+    statuscode: Annotated[
+        int, setting("The status that the answer has to have.", ge=100, le=599, retired={"0": "200"})
+    ] = 200
     timeout: Annotated[float, setting("How long one check may take; 0 means the interval.", duration=True, ge=0)] = 0
     interval: Annotated[float, setting("Time between two checks.", duration=True, gt=0, retired={"0": "10s"})] = 10
     threshold: Annotated[

@@ -1,6 +1,7 @@
 """One setting's value from the text, list or mapping that was given for it."""
 
 import json
+import re
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -10,6 +11,8 @@ from holdfast.config.duration import is_bare, parse_duration
 from holdfast.config.tree import Entry, Leaf, Series, as_plain
 
 _LARGEST = 2**62
+_FOREIGN_INTEGER = re.compile(r"0x[0-9A-Fa-f]{1,15}|0o[0-7]{1,15}|[1-9][0-9]{0,2}(_[0-9]{3}){1,5}")
+"""Whole numbers that YAML has and people write, beside the plain ones."""
 _TRUTH = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
@@ -19,6 +22,11 @@ def read_value(setting: Setting, given: Entry) -> Any:
     if isinstance(value, int) and abs(value) > _LARGEST:
         raise ValueError("no number of this size is of use")
     return value
+
+
+def is_nothing(setting: Setting, given: str | None) -> bool:
+    """Whether nothing was given; an empty text is nothing where one of some words is wanted, as in registry:2."""
+    return given is None or (not given and get_origin(setting.type) is Literal)
 
 
 def replacement(setting: Setting, given: str | None) -> str:
@@ -77,4 +85,6 @@ def _from_text(setting: Setting, text: str) -> object:
         return parse_duration(text)
     if setting.type is bool:
         return _TRUTH.get(text.lower(), text)
+    if setting.type is int and _FOREIGN_INTEGER.fullmatch(text):
+        return int(text, 0)
     return text
