@@ -12,8 +12,8 @@ RUN = "import sys; from holdfast.cli.config import config; sys.argv[0] = 'holdfa
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with only these `REGISTRY_*` variables."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+    """Run the command with only these variables of the configuration."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_") and name != "PORT"}
     return subprocess.run(
         [sys.executable, "-c", RUN, *arguments],
         env={**others, **environ},
