@@ -51,8 +51,9 @@ def pull(reader: Machine, entry_point: str, words: str) -> None:
 def test_end_point_in_insecure_mode(
     port: int, machine: Machine, image: str, nginx_images: None, reader: Machine, picture: tuple[str, str]
 ) -> None:
-    entry_point, _ = Platform(machine, image, port=port, disk=DISK).end_point(11011, tls=False)
-    machine.answers(f"http://{OWN}:11011/v2/")
+    outside = 11012 if port else 11011
+    entry_point, _ = Platform(machine, image, port=port, disk=DISK).end_point(outside, tls=False)
+    machine.answers(f"http://{OWN}:{outside}/v2/")
     reader.sh(f"docker tag haproxy {entry_point}/haproxy")
 
     # What a reader meets who has left out the insecure mode: the document shows the same message, and the way on.
