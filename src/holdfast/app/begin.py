@@ -27,6 +27,9 @@ from holdfast.storage.port import BlobStore
 TELL_EVERY = 10.0
 """Seconds between two lines that tell how far an import is."""
 
+LOOKED_AT = frozenset({"repositories", "uploads left over"})
+"""Numbers in a report that tell of no change."""
+
 TAKEN = "taken"
 """Key of when the place was taken by the server whose start came to its end."""
 
@@ -104,7 +107,7 @@ async def _telling(report: Report, *, whole: bool) -> AsyncIterator[None]:
 
 def tell(report: Report) -> None:
     """Log what an import did and what it could not use."""
-    if any(report.numbers.values()):
+    if any(number for name, number in report.numbers.items() if name not in LOOKED_AT):
         log.info("took over what the tree says", **_numbers(report))
     for why, reason in report.skipped.items():
         log.warning("skipped in the tree", why=why, count=reason.count, examples=reason.examples[:3])

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+import structlog
+
 from holdfast.gc.events import BlobGone, Summary, Tell
 from holdfast.metadata.port import Connection, Database
 from holdfast.metadata.queries import collection, dirty
@@ -26,6 +28,8 @@ from holdfast.registry.tree import TreeWriter
 from holdfast.storage.links import LinkReader
 from holdfast.storage.locks import Locks
 from holdfast.storage.port import BlobStore, StorageError
+
+log = structlog.get_logger("holdfast.gc")
 
 GRACE = 60 * 60 * 1000
 """Milliseconds for which a blob is kept after a push, a mount or a client's question for it, unless set otherwise."""
@@ -215,17 +219,18 @@ class Collector:
             for blob in await self._database.read(lambda c: collection.deleting(c, NEVER)):
                 self._count_blob(BlobGone(blob.digest, blob.size, "unfinished"))
             return
+        try:
+            await self._tree.drain(adopt=False)
+        except StorageError as error:  # perhaps a full disk, which this is to help
+            log.warning("links that were left unwritten are left to the next start", error=str(error))
         while blobs := await self._database.read(lambda c: collection.deleting(c, BATCH)):
-            named = {blob.digest for blob in blobs}
-            rows = await self._database.read(lambda c: dirty.since(c, 0))
-            links = [row for row in rows if row.kind == "blob" and row.name in named]
-            await self._finish(blobs, links, "unfinished")
+            await self._finish(blobs, (), "unfinished")
 
     async def _collect_strays(self) -> None:
         """Files among the blobs without a row. What is linked is not touched: then the tree knows more than the database."""
         strays: dict[Digest, int] = {}
         async for shard in self._links.shards():
-            unknown = await self._database.read(lambda c, all=sorted(shard.digests): collection.unknown(c, all))  # type: ignore[misc]
+            unknown = await self._database.read(lambda c, all=shard.digests: collection.unknown(c, sorted(all)))  # type: ignore[misc]
             found, _ = await self._links.stored(unknown)
             strays.update((digest, blob.size) for digest, blob in found.items() if blob.written <= self._before)
         if strays:
