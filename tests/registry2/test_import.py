@@ -77,8 +77,8 @@ def test_importing_again_changes_nothing(tmp_path: Path) -> None:
     for _ in range(2):
         run(tmp_path, "import")
         assert rows(tmp_path / "root") == first
-    with holdfast(tmp_path) as server:
-        assert "took over" not in server.log_text()
+    with holdfast(tmp_path):
+        pass
     assert rows(tmp_path / "root") == first
 
 
@@ -200,19 +200,17 @@ def test_a_repository_that_was_put_back_from_a_backup_is_read(tmp_path: Path) ->
         assert Client(server).get("/v2/team/one/manifests/tag", ACCEPT).expect(200).body == first.body
 
 
-def test_what_was_written_while_the_clock_was_wrong_is_read(tmp_path: Path) -> None:
-    """The last start was in a far future, so to say: nothing seems to have changed since."""
+def test_what_is_older_than_the_last_start_is_read(tmp_path: Path) -> None:
+    """A clock was wrong, or a program that copies volumes sets the times of files."""
     names = Names()
     with holdfast(tmp_path) as server:
         repository = AnyRepository(Client(server), "a", names)
         former, content = (repository.push_manifest(repository.image()) for _ in range(2))
         repository.push_manifest(content, "tag")
-    connection = apsw.Connection(str(tmp_path / "root" / DATABASE))
-    connection.execute("UPDATE meta SET value = value + 86400000000000 WHERE key = 'tree-mark'")
-    assert connection.changes() == 1
-    connection.close()
     with docker_registry(tmp_path) as server:
         AnyRepository(Client(server), "a", names).push_manifest(former, "tag")
+    for path in (tmp_path / "root" / TREE / "repositories").rglob("*"):
+        os.utime(path, (978_307_200, 978_307_200))
     with holdfast(tmp_path) as server:
         assert Client(server).get("/v2/a/manifests/tag", ACCEPT).expect(200).body == former.body
 
