@@ -9,6 +9,7 @@ from clients.images import build, write_layer
 from clients.registries import Registry, sign_in
 from clients.tools import Tool
 from harness.content import DOCKER_IMAGE
+from harness.server import wait_until
 
 PLAIN = pytest.mark.parametrize("registry", ["plain"], indirect=True)
 PLAIN_AND_GUARDED = pytest.mark.parametrize("registry", ["plain", "tls-accounts"], indirect=True)
@@ -186,3 +187,15 @@ def test_a_layer_larger_than_a_gibibyte(docker: Tool, registry: Registry, reposi
     # Docker checks the digest of each layer, and the image's digest is made of theirs.
     assert image_id(docker, name) == built
     docker("rmi", name)
+
+
+@PLAIN
+def test_what_asks_for_the_first_protocol_is_told(docker: Tool, registry: Registry) -> None:
+    """`docker search` is the only command that still speaks it; pushes and pulls never fall back to it."""
+    said = docker.fails("search", f"{registry.registry}/anything")
+    assert "404" in said
+    wait_until(lambda: "path=/v1/search status=404" in registry.log_text(), "the line of the search")
+    assert "manifest unknown" in docker.fails("pull", registry.image("unknown"))
+    wait_until(lambda: "path=/v2/unknown/manifests/latest" in registry.log_text(), "the line of the pull")
+    asked = [line for line in registry.log_text().splitlines() if "path=/v1/" in line]
+    assert all("path=/v1/search" in line or "path=/v1/_ping" in line for line in asked)
