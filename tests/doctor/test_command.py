@@ -11,7 +11,7 @@ import pytest
 
 from doctor.reports import ANN, variables
 from harness.server import Server
-from holdfast.doctor.document import page
+from holdfast.doctor.document import SYMPTOMS, page
 from holdfast.doctor.examine import CHECKS
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
@@ -55,6 +55,7 @@ def test_json_and_a_file(plain: Server, tmp_path: Path) -> None:
     assert found["healthy"] is False
     assert [check["name"] for check in found["checks"]] == [check.name for check in CHECKS]
     [answer] = [check for check in found["checks"] if check["name"] == "answer"]
+    assert answer["result"] == "problem"
     assert [finding["result"] for finding in answer["findings"]] == ["ok", "problem"]
     assert answer["findings"][1]["remedy"]
 
@@ -98,3 +99,7 @@ def test_wrong_options(arguments: tuple[str, ...], words: str) -> None:
 
 def test_page_is_made_from_the_checks() -> None:
     assert PAGE.read_text("utf-8") == page()
+
+
+def test_symptoms_lead_to_checks() -> None:
+    assert {check for _, check in SYMPTOMS} <= {check.name for check in CHECKS}

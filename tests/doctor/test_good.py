@@ -108,6 +108,9 @@ def test_without_a_server(tmp_path: Path) -> None:
     assert found.complaints() == []
     found.says("answer", "skipped", "no server runs on http://127.0.0.1:1")
     assert not (tmp_path / "root").exists()
+    with nginx(tmp_path, PROXY.format(url="http://127.0.0.1:1")) as proxy:
+        assert report(resting(tmp_path / "root", http__host=proxy.url)).complaints() == []
+        report(resting(tmp_path / "root"), url="http://127.0.0.1:2").says("answer", "skipped", "http://127.0.0.1:2")
 
 
 def test_nothing_stays(plain: Server) -> None:

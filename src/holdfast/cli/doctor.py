@@ -115,6 +115,7 @@ def _described(results: "list[Result]", good: bool) -> dict[str, object]:
         {
             "name": result.check.name,
             "looks_at": result.check.looks_at,
+            "result": result.verdict.value,
             "findings": [
                 {"result": finding.verdict.value, "explanation": finding.explanation, "remedy": finding.remedy}
                 for finding in result.findings

@@ -18,16 +18,19 @@ def _answer(case: Case) -> Iterator[Finding]:
     if not case.ends:
         yield skipped("no address is known", "set http.addr to a fixed port, or give --url")
     for end in case.ends:
-        yield from _reached(case, end) if isinstance(end.ping, Unreached) else _spoken(case, end, end.ping)
+        if _at_rest(case, end):
+            yield skipped(f"no server runs on {end}", "start it and run this again to have it tried as clients use it")
+        elif isinstance(end.ping, Unreached):
+            yield problem(f"{end}: {end.ping}", end.ping.remedy)
+        else:
+            yield from _spoken(case, end, end.ping)
 
 
-def _reached(case: Case, end: End) -> Iterator[Finding]:
-    unreached = end.ping
-    assert isinstance(unreached, Unreached)  # noqa: S101 - the caller looked
-    if end.inside and case.holder is None and "nothing listens" in str(unreached):
-        yield skipped(f"no server runs on {end}", "start it and run this again to have it tried as clients use it")
-    else:
-        yield problem(f"{end}: {unreached}", unreached.remedy)
+def _at_rest(case: Case, end: End) -> bool:
+    """Whether an address does not answer because the configured server does not run."""
+    if isinstance(end.ping, Unreached):
+        return case.stopped and end.ping.refused
+    return case.stopped and end.ping.status in _UPSTREAM
 
 
 def _spoken(case: Case, end: End, reply: Reply) -> Iterator[Finding]:
@@ -93,6 +96,10 @@ def _ready(case: Case) -> Iterator[Finding]:
         yield skipped(f"{end} says nothing about its health: /readyz answers {reply}")
     elif report.get("write") is True:
         yield ok("the registry reads and writes")
+    elif case.read_only and report.get("read") is True:
+        yield ok("the registry serves pulls only, as storage.maintenance.readonly says")
+    elif "progress" in report:
+        yield skipped("the registry reads the names of what is stored; /readyz tells how far it is")
     else:
         does = "serves pulls only" if report.get("read") else "serves nothing"
         reason = str(report.get("reason", "no reason is given"))[:300]

@@ -12,7 +12,7 @@ from holdfast.config.load import Loaded
 from holdfast.config.settings import Settings
 from holdfast.doctor.holder import Holder, holder
 from holdfast.doctor.identity import Identity, identity
-from holdfast.doctor.reach import Credentials, End
+from holdfast.doctor.reach import SECONDS, Credentials, End, Unreached
 from holdfast.storage import paths
 
 
@@ -20,9 +20,10 @@ from holdfast.storage import paths
 class Case:
     """One examination. Everything that costs something is looked at once, when a check first asks for it.
 
-    `loaded` is the configuration, None if it cannot be used or none was given; `errors` says why it cannot. `url` is the address that
-    clients use, empty for that of `http.host`. `push` allows checks that send something. `now` is the time of day in
-    seconds since 1970, `user` the one who serves (found out if not given), `trusted` directories in the way of `certs.d`.
+    `loaded` is the configuration, None if it cannot be used or none was given; `errors` says why it cannot. `url` is the
+    address that clients use, empty for that of `http.host`. `push` allows checks that send something. `now` is the time
+    of day in seconds since 1970, `user` the one who serves (found out if not given), `seconds` the longest that one
+    request may take, `trusted` directories in the way of `certs.d`.
     """
 
     loaded: Loaded | None = None
@@ -32,6 +33,7 @@ class Case:
     push: bool = True
     now: Callable[[], float] = time.time
     user: Identity | None = None
+    seconds: float = SECONDS
     trusted: tuple[Path, ...] = (Path("/etc/docker/certs.d"), Path("/etc/containers/certs.d"))
 
     @property
@@ -97,7 +99,7 @@ class Case:
 
     def _end(self, url: str, *, inside: bool = False, socket_path: str = "") -> End:
         pinned = self.settings.http.tls.certificate if self.settings else ""
-        return End(url, inside, socket_path, self.credentials, pinned, self.trusted, self.now)
+        return End(url, inside, socket_path, self.credentials, pinned, self.trusted, self.now, self.seconds)
 
     @cached_property
     def ends(self) -> tuple[End, ...]:
@@ -106,6 +108,17 @@ class Case:
         if outside and inside and not inside.socket_path and (outside.host, outside.port) == (inside.host, inside.port):
             return (outside,)
         return tuple(end for end in (inside, outside) if end)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the configured server does not run: nobody uses its directory, and nothing listens on its port."""
+        end = self.inside
+        return self.holder is None and end is not None and isinstance(end.ping, Unreached) and end.ping.refused
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the settings forbid pushes."""
+        return self.settings is not None and self.settings.storage.maintenance.readonly.enabled
 
     @property
     def usable(self) -> tuple[End, ...]:

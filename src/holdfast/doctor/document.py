@@ -13,7 +13,7 @@ fix. Made from the table of checks; do not edit.
 holdfast doctor                                     # the settings that the variables give
 holdfast doctor /etc/holdfast/config.yml --url https://registry.example.com
 echo "$PASSWORD" | holdfast doctor --url https://registry.example.com --user ann --password-stdin
-docker exec registry holdfast doctor /etc/docker/registry/config.yml
+docker exec registry holdfast doctor                # in the container, with its settings
 ```
 
 It runs beside a running server or without one, reads the file `CONFIG` and the `REGISTRY_*` variables as the server does, and
@@ -38,13 +38,39 @@ Uploads that are begun for trying are given up at once. An image is pushed only 
 time, to a repository `holdfast-doctor/<random>`, which is deleted at the end. As with every deleted image, its bytes stay on the
 disk until `holdfast garbage-collect`. Where deleting is off nothing is pushed, and an image that is there already is pulled.
 
+## What clients say, and which check explains it
+
+{symptoms}
+
 ## The checks
 """
+
+SYMPTOMS = (
+    ("http: server gave HTTP response to HTTPS client", "answer"),
+    ("x509: certificate relies on legacy Common Name field, use SANs instead", "certificate"),
+    ("x509: certificate is valid for ..., not ...", "certificate"),
+    ("x509: certificate signed by unknown authority", "trust"),
+    ("x509: certificate has expired or is not yet valid", "trust"),
+    ("413 Request Entity Too Large", "bodies"),
+    ("411 Length Required", "bodies"),
+    ("no basic auth credentials; 401 Unauthorized after docker login", "credentials"),
+    ("blob upload unknown to registry", "location"),
+    ("dial tcp: lookup ... no such host, or connection refused, in the middle of a push", "location"),
+    ("405 UNSUPPORTED when something is deleted", "deleting"),
+    ("507, no room left", "space"),
+    ("everything is gone after the container was made anew", "volume"),
+    ("a user interface says CORS, or shows nothing", "browsers"),
+    ("the server says: another server uses this directory", "servers"),
+    ("permission denied in the server's log", "rights"),
+    ("502 Bad Gateway, or a web page in the middle of an error", "answer"),
+)
+"""What people see, and the check that tells them why."""
 
 
 def page() -> str:
     """The whole page."""
-    lines = [_HEAD]
+    symptoms = ["| what is seen | check |", "| --- | --- |", *(f"| {seen} | {check} |" for seen, check in SYMPTOMS)]
+    lines = [_HEAD.format(symptoms="\n".join(symptoms))]
     for check in CHECKS:
         lines += [f"### {check.name}", "", check.looks_at + " It recognises:", ""]
         lines += [*(f"- {mistake}" for mistake in check.recognises), ""]

@@ -29,6 +29,13 @@ class Result:
     check: Check
     findings: tuple[Finding, ...]
 
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its findings; skipped if there are none."""
+        worst = (Verdict.PROBLEM, Verdict.ADVICE, Verdict.OK)
+        found = {finding.verdict for finding in self.findings}
+        return next((verdict for verdict in worst if verdict in found), Verdict.SKIPPED)
+
 
 def examine(case: Case) -> Iterator[Result]:
     """Make every check; each result comes as soon as it is there."""
@@ -38,7 +45,7 @@ def examine(case: Case) -> Iterator[Result]:
 
 def healthy(results: list[Result]) -> bool:
     """Whether there is nothing that has to be fixed."""
-    return not any(finding.verdict is Verdict.PROBLEM for result in results for finding in result.findings)
+    return not any(result.verdict is Verdict.PROBLEM for result in results)
 
 
 def _made(check: Check, case: Case) -> Iterator[Finding]:

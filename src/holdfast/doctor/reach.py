@@ -1,7 +1,7 @@
 """HTTP to one address of the registry, with limits on everything that it answers.
 
 `http.client` is used because a doctor has to see what a browser-like client hides: redirects, odd answers, the address itself. No
-answer can take more than `SECONDS` and `MOST_BODY` bytes of our time and memory.
+answer can take more than `seconds` of our time and `MOST_BODY` bytes of our memory.
 """
 
 import base64
@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 from holdfast import __version__
 from holdfast.doctor.trust import Connect, Trust, pinned_trust, trust
 
-SECONDS = 20.0
-"""The longest that one request may take, and twice the longest wait for a byte."""
+SECONDS = 60.0
+"""The longest that one request may take, and four times the longest wait for a byte."""
 MOST_BODY = 8 * 1024 * 1024
 """Bytes of an answer's body that are read."""
 
@@ -33,11 +33,12 @@ HOME = "holdfast-doctor"
 
 
 class Unreached(Exception):
-    """No usable answer came; the text says why, `remedy` what to do."""
+    """No usable answer came; the text says why, `remedy` what to do, `refused` whether nothing listens there."""
 
-    def __init__(self, reason: str, remedy: str) -> None:
+    def __init__(self, reason: str, remedy: str, *, refused: bool = False) -> None:
         super().__init__(reason)
         self.remedy = remedy
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class End:
     pinned: str = ""
     trusted: tuple[Path, ...] = ()
     now: Callable[[], float] = time.time
+    seconds: float = SECONDS
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -114,7 +116,7 @@ class End:
         self.port = parts.port or (443 if self.scheme == "https" else 80)
         self.base = parts.path.rstrip("/")
         self.authority = parts.netloc.rpartition("@")[2]
-        self._connect = Connect(self.host, self.port, self.socket_path, SECONDS / 2)
+        self._connect = Connect(self.host, self.port, self.socket_path, self.seconds / 4)
 
     def __str__(self) -> str:
         return f"the socket {self.socket_path}" if self.socket_path else self.url
@@ -214,9 +216,9 @@ class End:
             began = self.now()
             with suppress(BrokenPipeError, ConnectionResetError):  # it answered before it took the whole body
                 connection.request(method, self._target(target), body, fields, encode_chunked=chunked)
-            answer = connection.getresponse()
-            ended = self.now()
-            content = answer.read(MOST_BODY)
+            with connection.getresponse() as answer:
+                ended = self.now()
+                content = answer.read(MOST_BODY)
             return Reply(answer.status, answer.headers, content, began, ended)
 
     def first_word(self, method: str, target: str, headers: Mapping[str, str], seconds: float) -> int | None:
@@ -250,13 +252,14 @@ class End:
     @contextmanager
     def _connection(self) -> Iterator[http.client.HTTPConnection]:
         """A connection that is cut when its time is up."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=SECONDS / 2)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=self.seconds / 4)
         handshake = self.trust
         connection.sock = self._connect()
         if handshake is not None:
             name = None if self.inside else self.host
             connection.sock = handshake.context.wrap_socket(connection.sock, server_hostname=name)
-        limit = threading.Timer(SECONDS, _cut, [connection.sock])
+        late = threading.Event()
+        limit = threading.Timer(self.seconds, _cut, [connection.sock, late])
         limit.daemon = True
         limit.start()
         try:
@@ -264,6 +267,8 @@ class End:
         finally:
             limit.cancel()
             connection.close()
+            if late.is_set():
+                raise TimeoutError
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -273,7 +278,8 @@ class End:
             raise unreached(self, error) from error
 
 
-def _cut(connection: socket.socket) -> None:
+def _cut(connection: socket.socket, late: threading.Event) -> None:
+    late.set()
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
 
@@ -285,10 +291,10 @@ def unreached(end: End, error: Exception) -> Unreached:
             f"the name {end.host} cannot be resolved", "correct the name, or its entry in DNS or /etc/hosts"
         )
     if isinstance(error, ConnectionRefusedError | FileNotFoundError):
-        return Unreached("nothing listens there", "start the server, or correct host and port")
+        return Unreached("nothing listens there", "start the server, or correct host and port", refused=True)
     if isinstance(error, TimeoutError):
         return Unreached(
-            "there was no answer in time",
+            "there was no whole answer in time",
             "look for a firewall in between, a wrong port, or a proxy whose upstream hangs",
         )
     if isinstance(error, ssl.SSLError):

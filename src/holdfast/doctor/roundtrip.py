@@ -60,7 +60,7 @@ def manifest() -> bytes:
 def _roundtrip(case: Case) -> Iterator[Finding]:
     for end in case.usable:
         try:
-            if case.push and _deletes(end):
+            if case.push and not case.read_only and _deletes(end):
                 yield from _pushed_and_pulled(end)
             else:
                 yield from _pulled(case, end)
@@ -163,11 +163,11 @@ def _removed(end: End, name: str) -> str:
 
 
 def _pulled(case: Case, end: End) -> Iterator[Finding]:
-    why = (
-        "nothing was pushed, as --no-push asks"
-        if not case.push
-        else "nothing was pushed, since deleting is off and it would stay for ever"
-    )
+    why = "nothing was pushed, since deleting is off and it would stay for ever"
+    if case.read_only:
+        why = "nothing was pushed, since storage.maintenance.readonly forbids it"
+    if not case.push:
+        why = "nothing was pushed, as --no-push asks"
     found = _something(end)
     if found is None:
         yield skipped(

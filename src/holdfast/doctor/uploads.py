@@ -78,12 +78,14 @@ def _not_begun(end: End, reply: Reply) -> Finding:
 
 def _on_ends(case: Case) -> Iterator[End]:
     """The addresses where something may be sent."""
-    return iter(case.usable if case.push else ())
+    return iter(case.usable if case.push and not case.read_only else ())
 
 
 def _location(case: Case) -> Iterator[Finding]:
     if not case.push:
         yield skipped("nothing was sent, as --no-push asks")
+    elif case.read_only:
+        yield skipped("nothing was sent, since storage.maintenance.readonly forbids it")
     for end in _on_ends(case):
         try:
             with begun(end) as session:
@@ -186,7 +188,7 @@ def _announced(end: End, session: Session) -> Finding:
 
 def _buffering(case: Case) -> Iterator[Finding]:
     for end in _on_ends(case):
-        if end.inside or case.inside is None or end is case.inside or not case.inside.is_holdfast:
+        if end.inside or not end.is_holdfast:
             continue
         unknown = f"/v2/{HOME}/{uuid4().hex[:12]}/blobs/uploads/{uuid4()}"
         headers = {"Content-Type": "application/octet-stream", "Content-Length": "1000"}
