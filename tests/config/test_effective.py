@@ -68,8 +68,13 @@ EFFECTIVE = [
     Case(
         "numbers as YAML has them",
         "catalog: {maxentries: 0x10}\nserver: {workers: 0o17}",
-        {"REGISTRY_TAGS_MAXTAGS": "10_000"},
-        {"catalog.maxentries": 16, "server.workers": 15, "tags.maxtags": 10_000},
+        {"REGISTRY_TAGS_MAXTAGS": "10_000", "REGISTRY_STORAGE_FILESYSTEM_MINFREE": str(2**60)},
+        {
+            "catalog.maxentries": 16,
+            "server.workers": 15,
+            "tags.maxtags": 10_000,
+            "storage.filesystem.minfree": 2**60,
+        },
     ),
     Case(
         "an empty word is the default",

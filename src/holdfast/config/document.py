@@ -55,8 +55,8 @@ http:
 The variable for a key is the key in capitals behind `REGISTRY_`, with `_` between its parts: `http.addr` is
 `REGISTRY_HTTP_ADDR`. A section comes before what lies in it, and entries of a list in the order of their numbers.
 
-- For a text, the variable is that text, and may be empty. Anything else is YAML: `true`, `500`, `[a, b]`, `{k: v}`;
-  an empty variable is ignored with a warning.
+- For a text, the variable is that text, and may be empty; where one of some words is wanted, empty means the default.
+  Anything else is YAML: `true`, `500`, `[a, b]`, `{k: v}`; an empty variable is ignored with a warning.
 - A variable for a section replaces the whole section: `REGISTRY_STORAGE=inmemory` drops everything that the file says
   under `storage`, and `REGISTRY_AUTH=htpasswd` everything under `auth`. Variables for what lies in it then add to it.
 - A name below a mapping adds an entry, beside those of the file or the default:
