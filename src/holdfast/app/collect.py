@@ -16,6 +16,7 @@ from holdfast.gc.events import Summary, Tell
 from holdfast.metadata.port import Database
 from holdfast.metadata.queries import meta
 from holdfast.registry.clock import system_clock
+from holdfast.registry.import_batch import PARTLY
 from holdfast.registry.tree import TreeWriter
 from holdfast.storage import paths
 from holdfast.storage.filesystem_links import FilesystemLinkReader
@@ -75,6 +76,11 @@ async def _collect(settings: Settings, place: Place, wanted: Wanted, tell: Tell,
             await _begun(database, place)
         else:
             await Beginning(place, database, store, tree, locks, system_clock).run(str(uuid4()))
+        if await database.read(lambda c: meta.get(c, PARTLY)):
+            raise PlaceError(
+                f"parts of {place.root} cannot be read, so nobody can tell what is garbage; `holdfast import` names them:"
+                " correct their rights and start again"
+            )
         assert place.root  # noqa: S101 - there is one where there is a directory
         links = FilesystemLinkReader(place.root)
         try:

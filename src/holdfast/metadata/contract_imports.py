@@ -136,3 +136,13 @@ class ImportsContract(EmptyDatabase):
         assert imports.lacking(c, "nowhere") == []
         set_state(c, "config", "quarantined")
         assert sorted(imports.lacking(c, "a")) == sorted([whole, other])
+
+    @on_connection
+    def test_what_is_protected_is_claimed_until_it_is_not(self, c: Connection) -> None:
+        add_blob(c, "a", "x")
+        imports.protect(c, "a@digest", [digest("x"), digest("not there")], NOW)
+        imports.protect(c, "a@digest", [digest("x")], NOW)
+        blobs.release_all(c)
+        assert blobs.claimed(c, f"{imports.PROTECTED}a@digest") == Blob(digest("x"), 10)
+        imports.unprotect(c)
+        assert blobs.claimed(c, f"{imports.PROTECTED}a@digest") is None

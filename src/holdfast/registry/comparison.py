@@ -1,6 +1,7 @@
 """Comparing one repository's links with what the database has of it: the tree is right."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ SCHEMA_1 = "a schema 1 manifest, which is not supported"
 NOT_MANIFEST = "not a manifest"
 DANGLING = "a tag on a manifest that is not there"
 LACKING = "an image that lacks blobs (it is served all the same)"
+
+_DIGESTS = re.compile(rb"sha256:[0-9a-f]{64}")
 
 BY = "registry:2"
 """Who moved a tag, in its history."""
@@ -104,6 +107,7 @@ class Comparison:
     ) -> None:
         if content is None:
             self.batch.report.skip(TOO_LARGE, f"{place}/link")
+            await self._protect(digest, b"")
             return
         if len(content) <= SMALL:
             read = _read(digest, content, media_type)
@@ -111,6 +115,7 @@ class Comparison:
             read = await asyncio.to_thread(_read, digest, content, media_type)
         if isinstance(read, str):
             self.batch.report.skip(read, f"{place}/link")
+            await self._protect(digest, content)
             return
         self.known.manifests[digest] = [digest]
         self.batch.report.count("manifests")
@@ -123,6 +128,12 @@ class Comparison:
                 self.batch.report.skip(LACKING, f"{self.name}@{digest}")
 
         await self.batch.do(work, rows=2 + len(read.parsed.references), size=len(content))
+
+    async def _protect(self, digest: Digest, content: bytes) -> None:
+        """Keep what a manifest that cannot be served may refer to from the garbage collector: registry:2 may serve it one day."""
+        named = [Digest(found.decode()) for found in dict.fromkeys(_DIGESTS.findall(content[:LARGEST]))]
+        holder = f"{self.name}@{digest}"
+        await self.batch.do(lambda c: imports.protect(c, holder, [digest, *named], self.now), rows=1 + len(named))
 
     async def _new_tags(self) -> None:
         for tag, link in self.links.tags.items():

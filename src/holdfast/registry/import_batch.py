@@ -8,12 +8,16 @@ from holdfast.metadata.queries import dirty, imports, meta
 from holdfast.metadata.queries.dirty import DirtyRow
 from holdfast.registry.report import Report
 from holdfast.registry.tree import TreeWriter
+from holdfast.storage.links import UNREADABLE
 
 DONE = "imported"
 """Key that says that the tree was imported to its end once."""
 
 UNDER_WAY = "import"
 """Key of how far an import is that has not finished, as JSON: the last repository (`after`) and the `numbers` of its report."""
+
+PARTLY = "imported-partly"
+"""Key that says that parts of the tree could not be read, so what the database does not know is not garbage."""
 
 MOST_ROWS = 4000
 MOST_BYTES = 8 * 1024 * 1024
@@ -72,6 +76,10 @@ class Batch:
 
         def work(connection: Connection) -> None:
             meta.put(connection, DONE, "yes")
+            if UNREADABLE in self.report.skipped:
+                meta.put(connection, PARTLY, "yes")
+            else:
+                meta.remove(connection, PARTLY)
             meta.remove(connection, UNDER_WAY)
 
         await self.database.write(work)

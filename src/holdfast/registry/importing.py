@@ -41,6 +41,7 @@ class Importer:
     async def run(self) -> Report:
         """Import what is new. Can be cancelled, and run again, at any time. Raises `StorageError`, `DatabaseError`."""
         batch = Batch(self._database, self._tree, self.report)
+        await batch.do(imports.unprotect)
         await batch.flush()
         await self._blobs(batch)
         await self._names(batch)

@@ -14,7 +14,7 @@ from typing import TypeVar
 from holdfast.model.digests import EMPTY, Digest, is_digest
 from holdfast.model.names import is_repository, is_tag
 from holdfast.storage import paths
-from holdfast.storage.links import Link, Oddity, RepositoryLinks, RepositoryPage, Shard, Stored
+from holdfast.storage.links import UNREADABLE, Link, Oddity, RepositoryLinks, RepositoryPage, Shard, Stored
 
 PAGE = 500
 LONGEST_LINK = 256
@@ -24,7 +24,6 @@ NOT_A_NAME = "not the name of a repository"
 NOT_A_TAG = "not the name of a tag"
 NOT_A_DIGEST = "not named by a digest that is supported"
 UNFINISHED = "left over from a write that was not finished"
-UNREADABLE = "cannot be read"
 DAMAGED = "the link is empty or damaged"
 NO_CURRENT = "the tag points to nothing"
 UNKNOWN = "nothing that a registry writes"

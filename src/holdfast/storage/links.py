@@ -10,6 +10,9 @@ from typing import Protocol
 
 from holdfast.model.digests import Digest
 
+UNREADABLE = "cannot be read"
+"""Why something that may well be in order was left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Link:

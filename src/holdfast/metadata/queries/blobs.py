@@ -91,8 +91,10 @@ def release(connection: Connection, holder: str) -> None:
 
 
 def release_all(connection: Connection) -> None:
-    """Drop the claims of a former run, except those of uploads that can still be finished."""
-    connection.run("DELETE FROM claims WHERE holder NOT IN (SELECT id FROM uploads WHERE closed IS NULL)")
+    """Drop the claims of a former run, except those of uploads that can still be finished, and what `imports.protect` keeps."""
+    connection.run(
+        "DELETE FROM claims WHERE holder NOT IN (SELECT id FROM uploads WHERE closed IS NULL) AND holder NOT LIKE 'protected %'"
+    )
 
 
 def link(connection: Connection, repository: str, digest: Digest, now: int) -> bool:

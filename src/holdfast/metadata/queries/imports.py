@@ -8,6 +8,9 @@ from holdfast.metadata.queries.blobs import TOGETHER
 from holdfast.metadata.queries.repositories import number, numbered, text
 from holdfast.model.digests import Digest
 
+PROTECTED = "protected "
+"""The begin of the holders of claims that `protect` makes."""
+
 
 @dataclass(slots=True)
 class Known:
@@ -142,3 +145,19 @@ def lacking(connection: Connection, repository: str) -> list[Digest]:
         repository,
     )
     return [Digest(text(parent)) for (parent,) in rows]
+
+
+def protect(connection: Connection, holder: str, digests: Sequence[Digest], now: int) -> None:
+    """Keep those of `digests` that are there from the garbage collector, until `unprotect`."""
+    for digest in present(connection, digests):
+        connection.run(
+            "INSERT INTO claims (holder, digest, claimed_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            f"{PROTECTED}{holder}",
+            digest,
+            now,
+        )
+
+
+def unprotect(connection: Connection) -> None:
+    """Give up all that was protected."""
+    connection.run("DELETE FROM claims WHERE holder LIKE ?", f"{PROTECTED}%")
