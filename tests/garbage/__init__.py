@@ -1,0 +1,1 @@
+"""Garbage collection, by the command, beside a real server and without one."""
