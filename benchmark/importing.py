@@ -1,5 +1,6 @@
 """Importing a volume that registry:2 left: how fast, with how much memory, and what the next start costs."""
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -59,17 +60,19 @@ def imported(run: Run, volume: Volume, *, whole: bool) -> None:
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=server.environment(), cwd=run.work
         )
         with PeakMemory(process.pid) as memory:
-            status = process.wait()
+            _, status, used = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
     if status:
         run.failures.append(f"import: status {status}: {(run.work / 'import.log').read_text()[-2000:]}")
         return
     if not whole:
         run.take("import-memory-part", server.name, lambda: Sample(memory.peak / MIB))
         return
+    cpu, work = used.ru_utime + used.ru_stime, volume.tags / 1000
     extra = {"seconds": seconds, "manifests": volume.manifests, "blobs": volume.blobs, "links": volume.links}
-    run.take("import-tags", server.name, lambda: Sample(volume.tags / seconds, extra=extra))
-    run.take("import-repositories", server.name, lambda: Sample(volume.repositories / seconds, extra=extra))
+    run.take("import-tags", server.name, lambda: Sample(volume.tags / seconds, cpu, work, extra))
+    run.take("import-repositories", server.name, lambda: Sample(volume.repositories / seconds))
     run.take("import-memory", server.name, lambda: Sample(memory.peak / MIB))
 
 

@@ -91,7 +91,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("memory-idle", "memory (PSS) after the start", "MiB", "memory"),
     Measure("memory-load", "memory (PSS), 32 clients push and pull", "MiB", "memory", limit=300),
     Measure("memory-stalled", "memory (PSS), 32 stalled pulls", "MiB", "memory", limit=300),
-    Measure("import-tags", "import of a volume of registry:2, by tags", "tags/s", "import"),
+    Measure("import-tags", "import of a volume of registry:2, by tags", "tags/s", "import", "1,000 tags"),
     Measure("import-repositories", "import of a volume of registry:2, by repositories", "repositories/s", "import"),
     Measure("import-memory", "memory (PSS) of that import", "MiB", "import"),
     Measure("import-memory-part", "memory (PSS) of the import of a tenth of it", "MiB", "import"),
