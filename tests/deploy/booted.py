@@ -11,66 +11,64 @@ from pathlib import Path
 from clients.tools import program
 from harness.server import wait_until
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 60.0
 LOG_TAIL = 4000
-# What belongs to the copied machine's disks and network would only be waited for.
-EMPTY = ("etc/fstab", "etc/crypttab")
-MASKED = ("NetworkManager-wait-online.service", "systemd-networkd-wait-online.service")
+DIES_WITH_US = (program("setpriv"), "--pdeathsig", "KILL", "--")
 CHECKOUT = Path("/srv/holdfast")
+# The mounts, then a process that holds them open; they go with it. `$1` is a directory for them, `$2` the checkout.
+# What belongs to the copied machine's own disks and network would only be waited for.
+SET_UP = f"""
+set -eu
+layer() {{ mkdir -p "$1/upper" "$1/work"; mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" "$3"; }}
+mkdir "$1/layers" "$1/root"
+mount -t tmpfs tmpfs "$1/layers"
+layer "$1/layers/root" / "$1/root"
+mkdir -p "$1/root{CHECKOUT}" "$1/root/etc/systemd/system"
+layer "$1/layers/checkout" "$2" "$1/root{CHECKOUT}"
+for name in NetworkManager-wait-online systemd-networkd-wait-online; do
+    ln -sf /dev/null "$1/root/etc/systemd/system/$name.service"
+done
+for name in fstab crypttab; do
+    : >"$1/root/etc/$name"
+done
+echo ready
+exec sleep infinity
+"""
 
 
 class Booted:
     """The copy. `checkout`: a directory of which it has a copy at `CHECKOUT`.
 
-    First `before_boot` runs commands in it, with this machine's network; after `boot` there is `run`, with an empty one.
-    `close` ends and removes it.
+    First `before_boot` runs commands in it, with this machine's network; after `boot` there is `run`, with an empty one. `root` leads to
+    its files. `close` ends and removes it.
     """
 
     def __init__(self, checkout: Path) -> None:
-        self._checkout = checkout
-        self._directory = Path(tempfile.mkdtemp(prefix="holdfast-machine-"))
-        self._mounts: list[Path] = []
+        self._directory = Path(tempfile.mkdtemp(prefix="holdfast-booted-"))
         self._boot: subprocess.Popen[bytes] | None = None
-        self.root = self._directory / "root"
         self.log = self._directory / "boot.log"
-        try:
-            self._copy()
-        except BaseException:
+        unshare = [program("unshare"), "--mount", "--propagation", "private", "--"]
+        self._holder = subprocess.Popen(
+            [*DIES_WITH_US, *unshare, "/bin/sh", "-c", SET_UP, "sh", str(self._directory), str(checkout)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.root = Path(f"/proc/{self._holder.pid}/root{self._directory}/root")
+        assert self._holder.stdout is not None
+        if self._holder.stdout.readline() != "ready\n":
             self.close()
-            raise
-
-    def _copy(self) -> None:
-        layers = self._directory / "layers"
-        self._mount(layers, "-t", "tmpfs", "tmpfs")
-        self._overlay(Path("/"), layers / "root", self.root)
-        self._overlay(self._checkout, layers / "checkout", self.root / CHECKOUT.relative_to("/"))
-        units = self.root / "etc/systemd/system"
-        units.mkdir(parents=True, exist_ok=True)
-        for name in MASKED:
-            (units / name).unlink(missing_ok=True)
-            (units / name).symlink_to("/dev/null")
-        for name in EMPTY:
-            (self.root / name).write_text("")
-
-    def _overlay(self, lower: Path, layer: Path, point: Path) -> None:
-        (layer / "upper").mkdir(parents=True)
-        (layer / "work").mkdir()
-        options = f"lowerdir={lower},upperdir={layer / 'upper'},workdir={layer / 'work'}"
-        self._mount(point, "-t", "overlay", "overlay", "-o", options)
-
-    def _mount(self, point: Path, *arguments: str) -> None:
-        point.mkdir(parents=True, exist_ok=True)
-        subprocess.run([program("mount"), *arguments, str(point)], check=True)
-        self._mounts.append(point)
+            raise AssertionError("the copy's file systems could not be mounted")
 
     def _nspawn(self, *options: str) -> list[str]:
-        command = [program("systemd-nspawn"), "--quiet", f"--directory={self.root}", "--register=no", "--keep-unit"]
-        return [*command, "--link-journal=no", *options]
+        inside = [*DIES_WITH_US, program("nsenter"), f"--target={self._holder.pid}", "--mount", "--"]
+        command = [program("systemd-nspawn"), "--quiet", f"--directory={self._directory}/root", "--register=no"]
+        return [*inside, *command, "--keep-unit", "--link-journal=no", *options]
 
     def before_boot(self, script: str, seconds: float = 300) -> str:
         """Run a shell script in the checkout's directory, as root: what it wrote. Raises `AssertionError` when it fails."""
-        settings = [f"--setenv={name}={value}" for name, value in os.environ.items() if name.startswith("PIP_")]
+        settings = [f"--setenv={name}={value}" for name, value in os.environ.items() if _is_for_pip(name)]
         command = self._nspawn("--pipe", f"--chdir={CHECKOUT}", *settings, "sh", "-euxc", script)
         return _output(command, seconds)
 
@@ -106,7 +104,7 @@ class Booted:
 
     def run(self, script: str, seconds: float = 120) -> str:
         """Run a shell script on the booted machine, as root: what it wrote. Raises `AssertionError` when it fails."""
-        command = [program("nsenter"), "--target", self._first_process(), "--all", f"--wd={self.root}"]
+        command = [program("nsenter"), f"--target={self._first_process()}", "--all", "--"]
         return _output([*command, "sh", "-euc", script], seconds)
 
     def log_tail(self) -> str:
@@ -114,17 +112,22 @@ class Booted:
         return f"--- {self.log}\n{self.log.read_text(errors='replace')[-LOG_TAIL:]}"
 
     def close(self) -> None:
-        """Power off and remove all that was made."""
+        """End it, as a power cut would, and remove all that was made."""
         if self._boot is not None:
-            self._boot.send_signal(signal.SIGTERM)
-            try:
+            if self._boot.poll() is None and (first := self._first_process()):
+                os.kill(int(first), signal.SIGKILL)
                 self._boot.wait(STOP_SECONDS)
-            finally:
-                self._boot.kill()
-                self._boot.wait()
-        for point in reversed(self._mounts):
-            subprocess.run([program("umount"), "--lazy", str(point)], check=True)
+            self._boot.kill()
+            self._boot.wait()
+        self._holder.kill()
+        self._holder.wait()
+        if self._holder.stdout is not None:
+            self._holder.stdout.close()
         shutil.rmtree(self._directory)
+
+
+def _is_for_pip(name: str) -> bool:
+    return name.startswith("PIP_") or name.lower() in {"http_proxy", "https_proxy", "no_proxy"}
 
 
 def _output(command: Sequence[str], seconds: float) -> str:

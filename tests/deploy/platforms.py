@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.clientside import make_certificate
+from harness.server import wait_until
 from image.machine import Machine
 
 NAME = "registry.example.com"
@@ -35,8 +36,9 @@ class Platform:
         self.machine.docker("rm", "app")
         self.start()
 
-    def log(self) -> str:
-        """What the container has written."""
+    def started(self) -> str:
+        """What the container has written, once it has said all that it says at its start."""
+        wait_until(lambda: " authentication kind=" in self.machine.sh("docker logs app"), "the end of the start", 60)
         return self.machine.sh("docker logs app")
 
     def end_point(self, outside: int, *, tls: bool) -> tuple[str, Path | None]:

@@ -88,7 +88,7 @@ def test_restarts_at_will_keep_what_is_on_the_volume(
         platform.replace()
         machine.answers(f"https://{OWN}:11443/v2/haproxy/manifests/latest", "--insecure")
     pull(reader, entry_point, picture[1])
-    assert "new container" not in platform.log()
+    assert "new container" not in platform.started()
 
 
 WITHOUT = {
@@ -107,5 +107,5 @@ def test_without_a_volume_the_log_says_so(name: str, machine: Machine, image: st
     platform = Platform(machine, image, disk=disk)
     platform.end_point(11011, tls=False)
     machine.answers(f"http://{OWN}:11011/v2/")
-    assert f"warning {'/data' if name == 'another directory' else '/var/lib/registry'} is" in platform.log()
-    assert words in platform.log()
+    assert f"warning {'/data' if name == 'another directory' else '/var/lib/registry'} is" in platform.started()
+    assert words in platform.started()
