@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from clients.tools import program
 from deploy.proxies import certificate, nginx
 from doctor.reports import ANN, ANN_LINE, Report, report, resting, variables
 from harness.content import blob
@@ -155,3 +156,15 @@ def test_accounts_without_password(accounts: Server) -> None:
     found.says("credentials", "skipped", "--user NAME --password-stdin")
     assert found.complaints() == []
     assert ANN_LINE.split(":")[1][:20] not in str(found)
+
+
+def test_an_address_of_registry2(tmp_path: Path) -> None:
+    """It is tried in the same way, and nothing stays but the name of the repository."""
+    port = free_port()
+    yml = tmp_path / "registry2.yml"
+    yml.write_text("version: 0.1\nstorage: {delete: {enabled: true}}\nhttp: {secret: x}\nlog: {level: error}\n")
+    command = (program("docker-registry"), "serve", str(yml))
+    with Server(tmp_path, {"http.addr": f"127.0.0.1:{port}"}, command=command, ready="/v2/") as two:
+        expect_good(report(None, url=two.url), "answer", "location", "bodies", "push and pull")
+        repository = two.root / "docker/registry/v2/repositories/holdfast-doctor/trial"
+        assert [path for path in repository.rglob("*") if path.name in {"data", "link", "startedat"}] == []

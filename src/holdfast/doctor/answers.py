@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from holdfast.doctor.case import Case
@@ -56,10 +58,15 @@ def _spoken(case: Case, end: End, reply: Reply) -> Iterator[Finding]:
 
 
 def _ours(case: Case, end: End) -> bool:
-    """Whether it can be the configured server: that one would hold the lock of its directory."""
-    if case.holder is not None or case.root is None:
-        return True
-    return end.is_holdfast or not (case.root / "docker/registry/v2").is_dir()
+    """Whether it can be the configured server: that one holds the lock of its directory, unless it cannot write there."""
+    return case.holder is not None or case.root is None or end.is_holdfast or _health(end) is not None
+
+
+def _health(end: End) -> dict[str, Any] | None:
+    """What /readyz says, which stands in front of any prefix and asks nobody for a password; None if it says nothing."""
+    root = replace(end, url=end.url.removesuffix(end.base), credentials=None)
+    report = root.request("GET", "/readyz").json
+    return report if isinstance(report, dict) and "write" in report else None
 
 
 def _instead(end: End, reply: Reply) -> str:
@@ -85,15 +92,9 @@ def _ready(case: Case) -> Iterator[Finding]:
     end = case.inside
     if end is None or isinstance(end.ping, Unreached) or not (end.speaks or end.ping.status == 503):
         return
-    try:
-        root = End(end.url.removesuffix(end.base), True, end.socket_path, None, end.pinned)
-        reply = root.request("GET", "/readyz")
-    except Unreached as unreached:
-        yield problem(f"{end}: /readyz: {unreached}", unreached.remedy)
-        return
-    report = reply.json
-    if not isinstance(report, dict) or "write" not in report:
-        yield skipped(f"{end} says nothing about its health: /readyz answers {reply}")
+    report = _health(end)
+    if report is None:
+        yield skipped(f"{end} says nothing about its health")
     elif report.get("write") is True:
         yield ok("the registry reads and writes")
     elif case.read_only and report.get("read") is True:

@@ -1,6 +1,7 @@
 """Checks of the settings themselves."""
 
 import ipaddress
+import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -38,11 +39,12 @@ def _exposure(case: Case) -> Iterator[Finding]:
         return
     protected = http.tls.certificate or (case.outside is not None and case.outside.scheme == "https")
     if not protected:
-        end = case.outside or case.inside
+        port = parse_addr(http.addr)[1]
+        registry = case.outside.registry if case.outside else f"{socket.gethostname()}:{port}"
         yield advice(
             f"plain HTTP on {http.addr}: whoever is on the way reads passwords and images, and clients on other machines refuse it",
             "make a certificate (holdfast certificate NAME) and set http.tls, or put a TLS proxy in front and name its address with --url"
-            f" or http.host; {insecure(end) if end else 'set a fixed port'}",
+            f" or http.host; {insecure(registry)}",
         )
     if case.settings.auth.htpasswd is None and not _proxy_asks(case):
         yield advice(

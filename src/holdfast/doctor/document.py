@@ -35,8 +35,10 @@ The exit status is 0 if there is no problem, 1 if there is one, and 2 if nothing
 ## What it leaves behind
 
 Uploads that are begun for trying are given up at once. An image is pushed only where deleting is switched on: the same 4 KiB each
-time, to a repository `holdfast-doctor/<random>`, which is deleted at the end. As with every deleted image, its bytes stay on the
-disk until `holdfast garbage-collect`. Where deleting is off nothing is pushed, and an image that is there already is pulled.
+time, to a repository `holdfast-doctor/<random>` (`holdfast-doctor/trial` where it is another registry that answers), which is
+deleted at the end. As with every deleted image, its bytes stay on the disk until `holdfast garbage-collect`. Where deleting is off
+nothing is pushed, and an image that is there already is pulled. To compare clocks, a file without a name is made for a moment
+beside the database.
 
 ## What clients say, and which check explains it
 

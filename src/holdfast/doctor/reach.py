@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from holdfast import __version__
 from holdfast.doctor.trust import Connect, Trust, pinned_trust, trust
@@ -189,6 +190,10 @@ class End:
         except Unreached:
             return False
 
+    def scratch(self) -> str:
+        """The name of a repository for trying things: a new one each time, except that registry:2 keeps empty ones for ever."""
+        return f"{HOME}/{uuid4().hex[:12] if self.is_holdfast else 'trial'}"
+
     def _tried(self, *, authorised: bool = True) -> Reply | Unreached:
         try:
             return self.request("GET", "/v2/", authorised=authorised)
@@ -224,7 +229,7 @@ class End:
     def first_word(self, method: str, target: str, headers: Mapping[str, str], seconds: float) -> int | None:
         """Send the head of a request that announces a body, but not the body: the status of what is answered to the head alone (100
         means go on), None if nothing is within so many seconds. Raises `Unreached`."""
-        fields = self._fields(headers, authorised=True) | {"Host": self.authority}
+        fields = self._fields(headers, authorised=True)
         head = f"{method} {self._target(target)} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items())
         with self._translated(), self._connection() as connection:
             connection.sock.sendall(head.encode("latin-1") + b"\r\n")
@@ -244,7 +249,12 @@ class End:
         return target if self.base and target.startswith(self.base + "/") else self.base + target
 
     def _fields(self, headers: Mapping[str, str], *, authorised: bool) -> dict[str, str]:
-        fields = {"User-Agent": f"holdfast-doctor/{__version__}", "Connection": "close", **headers}
+        fields = {
+            "Host": self.authority,
+            "User-Agent": f"holdfast-doctor/{__version__}",
+            "Connection": "close",
+            **headers,
+        }
         if authorised and self.credentials and self.secure:
             fields["Authorization"] = self.credentials.header
         return fields
@@ -313,7 +323,7 @@ def _not_tls(end: End, error: ssl.SSLError) -> Unreached:
     if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}:
         return Unreached(
             "plain HTTP is spoken there, not TLS (clients say: server gave HTTP response to HTTPS client)",
-            f"give the registry a certificate (http.tls.certificate and http.tls.key), or put a TLS proxy in front of it; {insecure(end)}",
+            f"give the registry a certificate (http.tls.certificate and http.tls.key), or put a TLS proxy in front of it; {insecure(end.registry)}",
         )
     return Unreached(
         f"TLS failed: {(error.reason or str(error))[:200]}",
@@ -321,9 +331,8 @@ def _not_tls(end: End, error: ssl.SSLError) -> Unreached:
     )
 
 
-def insecure(end: End) -> str:
-    """The lines that make clients speak plain HTTP to an address."""
-    host = end.registry
+def insecure(host: str) -> str:
+    """The lines that make clients speak plain HTTP to an address, HOST:PORT."""
     return (
         f'for tests only, clients can be told to do without: Docker: {{"insecure-registries": ["{host}"]}} in /etc/docker/daemon.json;'
         f' containerd: [host."http://{host}"] in /etc/containerd/certs.d/{host}/hosts.toml;'

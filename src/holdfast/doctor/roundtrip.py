@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import quote
-from uuid import uuid4
 
 from holdfast.doctor.case import Case
 from holdfast.doctor.findings import Check, Finding, advice, ok, problem, skipped
@@ -72,12 +71,12 @@ def _roundtrip(case: Case) -> Iterator[Finding]:
 
 def _deletes(end: End) -> bool:
     """Whether what is pushed could be deleted again: asked by deleting what is not there."""
-    reply = end.request("DELETE", f"/v2/{HOME}/{uuid4().hex[:12]}/manifests/{digest(b'')}")
+    reply = end.request("DELETE", f"/v2/{end.scratch()}/manifests/{digest(b'')}")
     return reply.status == 404 and bool(reply.code)
 
 
 def _pushed_and_pulled(end: End) -> Iterator[Finding]:
-    name = f"{HOME}/{uuid4().hex[:12]}"
+    name = end.scratch()
     try:
         for octets in (BLOB, CONFIG):
             _push_blob(end, name, octets)
@@ -192,10 +191,11 @@ def _something(end: End) -> tuple[str, Reply] | None:
     """Some manifest that is there, by a tag."""
     names = end.request("GET", "/v2/_catalog?n=5").json
     for name in (names.get("repositories") if isinstance(names, dict) else None) or []:
-        listed = end.request("GET", f"/v2/{name}/tags/list?n=1").json
+        path = f"/v2/{quote(str(name)[:255])}"
+        listed = end.request("GET", f"{path}/tags/list?n=1").json
         tags = (listed.get("tags") if isinstance(listed, dict) else None) or []
         if tags:
-            reply = end.request("GET", f"/v2/{name}/manifests/{quote(str(tags[0]))}", {"Accept": ACCEPT})
+            reply = end.request("GET", f"{path}/manifests/{quote(str(tags[0])[:128])}", {"Accept": ACCEPT})
             if reply.status == 200:
                 return str(name)[:255], reply
     return None

@@ -22,7 +22,7 @@ CHUNK = 1536 * 1024
 
 @dataclass
 class Session:
-    """An upload that was begun."""
+    """An upload that was begun; `location` is the latest one that was told."""
 
     end: End
     name: str
@@ -32,6 +32,13 @@ class Session:
     def target(self) -> str:
         """Where its chunks go."""
         return self.end.place(self.location)
+
+    def send(self, octets: bytes | Iterator[bytes]) -> Reply:
+        """Send a chunk, with an announced length or without."""
+        reply = self.end.request("PATCH", self.target, {"Content-Type": "application/octet-stream"}, octets)
+        if reply.status == 202:
+            self.location = str(reply.headers.get("Location", self.location))
+        return reply
 
 
 class NoUpload(Exception):
@@ -45,7 +52,7 @@ class NoUpload(Exception):
 @contextmanager
 def begun(end: End) -> Iterator[Session]:
     """Begin an upload in a repository that does not exist, and give it up at the end. Raises `NoUpload`, `Unreached`."""
-    name = f"{HOME}/{uuid4().hex[:12]}"
+    name = end.scratch()
     reply = end.request("POST", f"/v2/{name}/blobs/uploads/", body=b"")
     location = str(reply.headers.get("Location", ""))
     if reply.status != 202 or not location:
@@ -102,7 +109,7 @@ def _judged(case: Case, session: Session) -> Finding:
     remedy = "set http.host to the address that clients use, with its scheme and port, or remove it: Locations are relative then"
     if not configured:
         remedy = "let the proxy pass Location on as it is (in nginx: proxy_redirect off; and no sub_filter)"
-    if end.inside and parts.netloc:
+    if end.inside and configured and parts.netloc:
         return ok(f"Locations name {parts.scheme}://{parts.netloc}, as http.host says")
     if parts.scheme and parts.scheme != end.scheme:
         return problem(
@@ -144,8 +151,7 @@ def _bodies(case: Case) -> Iterator[Finding]:
 
 def _sent(end: End, session: Session) -> Iterator[Finding]:
     """A chunk with its length, another one without, as Docker sends them, and whether all of it arrived."""
-    octets = bytes(CHUNK)
-    reply = end.request("PATCH", session.target, {"Content-Type": "application/octet-stream"}, octets)
+    reply = session.send(bytes(CHUNK))
     if reply.status == 413:
         return  # `_announced` finds the limit
     if reply.status != 202:
@@ -154,8 +160,7 @@ def _sent(end: End, session: Session) -> Iterator[Finding]:
             "let PATCH through the proxy, and look into its log",
         )
         return
-    target = end.place(str(reply.headers.get("Location", session.location)))
-    reply = end.request("PATCH", target, {"Content-Type": "application/octet-stream"}, iter([b"a" * 1000] * 3))
+    reply = session.send(iter([b"a" * 1000] * 3))
     if reply.status != 202:
         yield problem(
             f"{end} does not take a body without an announced length ({reply}), which docker push sends",
