@@ -27,10 +27,12 @@ from garbage.support import (
 from harness.content import Content, image, index
 from harness.server import Server, wait_until
 
+ALONE = {**SETTINGS, "server.workers": "1"}
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path, SETTINGS)
+    server = Server(tmp_path, ALONE)
     yield server
     server.kill()
 
@@ -127,7 +129,7 @@ def test_what_cannot_be_collected(server: Server, tmp_path: Path) -> None:
 
 def test_on_a_network_file_system_the_server_must_be_stopped(tmp_path: Path) -> None:
     with fuse(tmp_path / "network", tmp_path / "below") as place:
-        server = Server(tmp_path, {**SETTINGS, "storage.filesystem.rootdirectory": str(place)})
+        server = Server(tmp_path, {**ALONE, "storage.filesystem.rootdirectory": str(place)})
         with server:
             a = repository(server, "a")
             kept = a.push_image("kept")

@@ -25,7 +25,7 @@ from holdfast.registry.blobs import TOUCH_EVERY
 from holdfast.registry.claims import COLLECTION, attempt
 from holdfast.registry.clock import Clock
 from holdfast.registry.tree import TreeWriter
-from holdfast.storage.links import LinkReader
+from holdfast.storage.links import UNREADABLE, LinkReader
 from holdfast.storage.locks import Locks
 from holdfast.storage.port import BlobStore, StorageError
 
@@ -246,6 +246,8 @@ class Collector:
         """Those of `digests` that a link names, or that one may name which cannot be read."""
         found: set[Digest] = set()
         async for page in self._links.repositories():
+            if any(oddity.why == UNREADABLE for oddity in page.oddities):
+                return digests
             for name in page.names:
                 links = await self._links.scan(name)
                 if not links.readable:
