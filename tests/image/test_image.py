@@ -172,3 +172,39 @@ def test_first_process_buries_what_others_leave_behind(machine: Machine, image: 
 
     wait_until(lambda: "Z" not in machine.sh(f'{python} "{STATES}"'), "the end of the orphan", 60)
     assert "a worker ended" not in machine.sh("docker logs registry")
+
+
+def test_garbage_collect_as_with_registry2(machine: Machine, image: str) -> None:
+    machine.sh(f"docker run -d -p 5000:5000 --name registry -e REGISTRY_STORAGE_DELETE_ENABLED=true {image}")
+    machine.answers(READY)
+    pushes_and_pulls(machine)
+    pushes_and_pulls(machine)
+    collect = f"docker exec registry registry garbage-collect %s {CONFIGURATION}"
+
+    for options in ("", "-d", "-m", "--delete-untagged=true --dry-run", "-q --delete-untagged"):
+        assert "0 manifests" in machine.sh(collect % options)  # all of it was pushed just now
+    assert "1 manifest eligible for deletion" in machine.sh(collect % "-d -m --grace 0s")
+    assert "1 manifest deleted" in machine.sh(collect % "-m --grace 0s")
+
+    machine.sh("docker rmi localhost:5000/user/mydistro:18.04")
+    machine.sh("docker pull localhost:5000/user/mydistro:18.04")
+
+
+def test_what_root_has_written_goes_over_to_another_user(machine: Machine, image: str) -> None:
+    run = "docker run -d -p 5000:5000 --name registry -v $PWD/images:/var/lib/registry"
+    machine.sh(f"{run} {image}")
+    machine.answers(READY)
+    pushes_and_pulls(machine)
+    machine.sh("docker rm -f registry")
+
+    machine.sh(f"{run} --user 1000:1000 {image}")
+    machine.answers(READY)
+    said = machine.sh("docker logs registry")
+    assert "user 1000 may not; to give it the directory: chown -R 1000 /var/lib/registry; serving pulls only" in said
+    machine.sh("docker rm -f registry && chown -R 1000 images")
+    machine.sh(f"{run} --user 1000:1000 --read-only {image}")
+    machine.answers(READY)
+
+    machine.sh("docker rmi localhost:5000/user/mydistro:18.04")
+    machine.sh("docker pull localhost:5000/user/mydistro:18.04")
+    pushes_and_pulls(machine)

@@ -1,5 +1,6 @@
 """Where a server keeps its data, and what that place allows."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -63,7 +64,9 @@ def find(settings: Settings) -> Place:
         return _read_only(Path(error.filename or root), metadata, error, root)
     for directory in (root, root / paths.ROOT, metadata):
         if not os.access(directory, os.W_OK):
-            return _read_only(directory, metadata, PermissionError(f"user {os.geteuid()} may not"), root)
+            read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
+            number = errno.EROFS if read_only else errno.EACCES
+            return _read_only(directory, metadata, OSError(number, os.strerror(number)), root)
     kind = file_system(metadata)
     if kind in NETWORK or kind.startswith("fuse."):
         why = f"{metadata} is on a network file system ({kind}): one worker, no WAL; set metadata.path to a local disk"
@@ -73,9 +76,12 @@ def find(settings: Settings) -> Place:
 
 def _read_only(directory: Path, metadata: Path, error: OSError, root: Path) -> Place:
     why = f"cannot write to {directory} ({error.strerror or error})"
+    if isinstance(error, PermissionError):
+        user = os.geteuid()
+        why = f"cannot write to {directory}: user {user} may not; to give it the directory: chown -R {user} {root}"
     if not (metadata / FILE).is_file():
-        raise PlaceError(f"{why}, and there is no registry to serve from it")
-    return Place(root, metadata, "read-only", f"{why}: serving pulls only")
+        raise PlaceError(f"{why}; there is no registry to serve from it")
+    return Place(root, metadata, "read-only", f"{why}; serving pulls only")
 
 
 def file_system(path: Path) -> str:
