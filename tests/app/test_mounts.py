@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.app.mounts import fleeting, mount_of
+from holdfast.app.mounts import fleeting, in_container, mount_of
 
 NAMELESS = "4f" * 32
 CONTAINER = "600 500 0:50 / / rw,relatime - overlay overlay rw,lowerdir=/l,upperdir=/u,workdir=/w\n"
@@ -43,16 +43,22 @@ def test_says_where_images_will_be_lost(name: str) -> None:
     table, words = FLEETING[name]
     warning = fleeting(ROOT, table)
     assert words in warning
-    assert "mount a volume" in warning or "-v holdfast:/var/lib/registry" in warning
+    assert "docker run -v holdfast:/var/lib/registry" in warning
+
+
+def test_containers_are_known_by_their_root() -> None:
+    assert in_container(CONTAINER)
+    assert not in_container(DISK)
+    assert not in_container("")
 
 
 def test_last_mount_on_a_point_counts() -> None:
     mount = mount_of(ROOT, CONTAINER + volume("/old") + volume("/new", "xfs"))
     assert mount is not None
-    assert (mount.shown, mount.kind) == ("/new", "xfs")
+    assert (mount.within, mount.kind) == ("/new", "xfs")
 
 
 def test_names_with_spaces() -> None:
     mount = mount_of(Path("/my data/registry"), DISK + volume("/a\\040b", "xfs", "/my\\040data"))
     assert mount is not None
-    assert (mount.point, mount.shown) == ("/my data", "/a b")
+    assert (mount.point, mount.within) == ("/my data", "/a b")

@@ -30,10 +30,16 @@ def trust(machine: Machine, certificate: Path, registry: str) -> None:
     machine.sh(f"cp {certificate} /etc/docker/certs.d/{registry}/ca.crt")
 
 
-def commit_image(machine: Machine, name: str, size: int) -> str:
-    """An image with a layer of `size` random bytes, made in a container that is then committed: what `cat` of its words says."""
+def push_and_pull(machine: Machine, name: str, registry: str, size: int) -> None:
+    """Commit an image with a layer of `size` random bytes, push it, forget it, pull it, and run it."""
     script = f"import os; os.mkdir('/my_application'); open('/my_application/layer', 'wb').write(os.urandom({size}))"
     machine.docker("tag", BASE, "ubuntu")
     machine.sh(f'docker run ubuntu python3 -c "{script}"')
     machine.sh(f"docker commit $(docker ps -lq) {name}")
-    return machine.sh(f"docker run --rm {name} sha256sum /my_application/layer")
+    words = machine.sh(f"docker run --rm {name} sha256sum /my_application/layer")
+    machine.sh(f"docker tag {name} {registry}/{name}")
+    machine.sh(f"docker push {registry}/{name}")
+    machine.sh("docker rm $(docker ps -lq)")
+    machine.sh(f"docker rmi {name} {registry}/{name}")
+    machine.sh(f"docker pull {registry}/{name}")
+    assert machine.sh(f"docker run --rm {registry}/{name} sha256sum /my_application/layer") == words

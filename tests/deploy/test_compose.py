@@ -2,7 +2,7 @@
 
 import shutil
 
-from deploy.clientside import NAME, commit_image, make_certificate, named, trust
+from deploy.clientside import NAME, make_certificate, named, push_and_pull, trust
 from deploy.compose import compose_command
 from deploy.document import DEPLOY, blocks
 from image.building import BASE
@@ -25,7 +25,7 @@ def test_nginx_and_registry(machine: Machine, image: str, nginx_images: None) ->
     machine.answers(*answers)
     assert "no basic auth credentials" in machine.fails(f"docker pull {NAME}/app")
     machine.sh(login, stdin=PASSWORD)
-    push_and_pull(machine)
+    push_and_pull(machine, "app", NAME, LAYER)
     assert machine.sh("find deploy/compose/data -user root") == ""
 
     # A registry that is made anew, elsewhere in the network: its address is somebody else's by now.
@@ -51,14 +51,3 @@ def commands(machine: Machine, compose: str, image: str) -> tuple[str, str]:
         text = text.replace(old, new)
     *start, login = text.splitlines()
     return " && ".join(start), login
-
-
-def push_and_pull(machine: Machine) -> None:
-    """An image with more than 100 MB in a layer, there and back."""
-    words = commit_image(machine, "app", LAYER)
-    machine.sh(f"docker tag app {NAME}/app")
-    machine.sh(f"docker push {NAME}/app")
-    machine.sh("docker rm $(docker ps -lq)")
-    machine.sh(f"docker rmi app {NAME}/app")
-    machine.sh(f"docker pull {NAME}/app")
-    assert machine.sh(f"docker run --rm {NAME}/app sha256sum /my_application/layer") == words

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from deploy import nginx_image
-from deploy.clientside import NAME, commit_image, make_certificate, named, trust
+from deploy.clientside import NAME, make_certificate, named, push_and_pull, trust
 from deploy.compose import compose_command, write_first_grammar
 from image.machine import Machine
 
@@ -32,7 +32,7 @@ def test_docker_private_registry(machine: Machine, image: str, nginx_images: Non
     trust(machine, directory / "nginx/example.com.crt", AT)
     assert "no basic auth credentials" in machine.fails(f"docker pull {AT}/my-ubuntu")
     machine.sh(f"docker login https://{AT} --username iulia --password-stdin", stdin="secret")
-    push_and_pull(machine)
+    push_and_pull(machine, "my-ubuntu", AT, LAYER)
     assert (directory / "data/docker/registry/v2/repositories/my-ubuntu/_manifests/tags/latest/current/link").is_file()
 
     # What "respawn" was for: all of it comes back after a stop.
@@ -75,14 +75,3 @@ def check_answers(machine: Machine) -> None:
     opened = machine.sh(f"{curl} --user iulia:secret --request POST https://{AT}/v2/my-ubuntu/blobs/uploads/")
     [location] = [line for line in opened.lower().splitlines() if line.startswith("location:")]
     assert location.split()[1].startswith(("/v2/my-ubuntu/blobs/uploads/", f"https://{AT}/v2/my-ubuntu/blobs/uploads/"))
-
-
-def push_and_pull(machine: Machine) -> None:
-    """Commit an image with more than 100 MB in a layer, push it, forget it, pull it, and run it."""
-    words = commit_image(machine, "my-ubuntu", LAYER)
-    machine.sh(f"docker tag my-ubuntu {AT}/my-ubuntu")
-    machine.sh(f"docker push {AT}/my-ubuntu")
-    machine.sh("docker rm $(docker ps -lq)")
-    machine.sh(f"docker rmi my-ubuntu {AT}/my-ubuntu")
-    machine.sh(f"docker pull {AT}/my-ubuntu")
-    assert machine.sh(f"docker run --rm {AT}/my-ubuntu sha256sum /my_application/layer") == words

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.server import Server
+from holdfast.app.mounts import in_container
 from holdfast.config.load import ConfigurationError, load
 from holdfast.doctor.case import Case
 from holdfast.doctor.examine import examine, healthy
 from holdfast.doctor.findings import Finding
-from holdfast.doctor.mounts import in_container
 from holdfast.doctor.reach import Credentials
 
 ANN = Credentials("ann", "her password")

@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from holdfast.app.mounts import in_container
 from holdfast.doctor.case import Case
 from holdfast.doctor.findings import Check, Finding, advice, ok, problem
 from holdfast.doctor.identity import Identity
-from holdfast.doctor.mounts import existing, in_container
+from holdfast.doctor.mounts import existing
 from holdfast.metadata.sqlite import FILE
 from holdfast.storage import paths
 

@@ -1,17 +1,15 @@
 """Checks of the disk: room, and whether it keeps what is written."""
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from holdfast.app.mounts import Mount, danger, mount_of
 from holdfast.app.place import NETWORK
 from holdfast.doctor.case import Case
 from holdfast.doctor.findings import Check, Finding, advice, ok, problem, skipped
-from holdfast.doctor.mounts import LAYERED, Mount, existing, in_container, mount_of
+from holdfast.doctor.mounts import existing
 
-FLEETING = frozenset({"tmpfs", "ramfs"})
-ANONYMOUS = re.compile(r"/volumes/[0-9a-f]{64}(/|$)")
 INODES = 10_000
 """Fewer free inodes than this are too few: a small image takes some dozens, with its directories."""
 
@@ -72,15 +70,15 @@ def _volume(case: Case) -> Iterator[Finding]:
         yield skipped("the kernel does not tell which file systems there are")
         return
     remedy = f"mount a volume there: docker run -v registry:{case.root} ..., or a directory of the host in its place"
-    layered = mount.kind in LAYERED or (in_container() and mount.point == "/")
-    if layered:
+    kind = danger(mount)
+    if kind == "layer":
         yield problem(
             f"{case.root} has no volume: it lies in the container's own layer ({mount.kind}) and is lost with the container",
             remedy,
         )
-    elif mount.kind in FLEETING:
+    elif kind == "memory":
         yield problem(f"{case.root} is in memory ({mount.kind}): everything is lost when the machine restarts", remedy)
-    elif ANONYMOUS.search(mount.within):
+    elif kind == "nameless":
         yield advice(
             f"{case.root} is an anonymous volume: the next container gets a new, empty one", f"give it a name; {remedy}"
         )
