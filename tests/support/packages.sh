@@ -33,6 +33,8 @@ strace strace
 systemd-analyze systemd
 systemd-nspawn systemd-container
 END
+    # On the machine with systemd the system's own Python makes the virtual environment.
+    /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || printf '%s\n' python3-venv
 }
 
 install_packages() {
