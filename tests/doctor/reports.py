@@ -62,9 +62,10 @@ def report(settings: Mapping[str, str] | Server | None, **case: Any) -> Report:
     if given is None:
         return Report(Case(**case))
     try:
-        return Report(Case(load(None, variables(given)), **case))
+        loaded = load(None, variables(given))
     except ConfigurationError as error:
-        return Report(Case(None, tuple(error.messages), **case))
+        return Report(Case(None, tuple(error.messages), tuple(error.warnings), **case))
+    return Report(Case(loaded, (), loaded.warnings, **case))
 
 
 def resting(root: Path, **settings: str) -> dict[str, str]:

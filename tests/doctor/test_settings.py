@@ -32,6 +32,12 @@ def test_injected_variables(tmp_path: Path) -> None:
     found.says("configuration", "advice", "REGISTRY_PORT", "Kubernetes")
 
 
+def test_warnings_beside_an_error(tmp_path: Path) -> None:
+    found = report(resting(tmp_path / "root", http__addr="nowhere", http__secret="s3cret"))
+    found.says("configuration", "problem", "http.addr")
+    found.says("configuration", "advice", "http.secret", "no effect")
+
+
 def test_replicas_need_no_secret(tmp_path: Path) -> None:
     report(resting(tmp_path / "root")).says("servers", "ok", "no common http.secret")
 

@@ -86,11 +86,11 @@ def _case(path: str | None, url: str, password: str, user: str, *, push: bool) -
     try:
         loaded = load_process(path)
     except ConfigurationError as error:
-        return Case(None, tuple(error.messages), url, credentials, push)
-    case = Case(loaded, (), url, credentials, push)
+        return Case(None, tuple(error.messages), tuple(error.warnings), url, credentials, push)
+    case = Case(loaded, (), loaded.warnings, url, credentials, push)
     nothing_given = all(origin == "default" for origin in loaded.origins.values())
     if url and nothing_given and case.root is not None and not case.root.exists():
-        return Case(None, (), url, credentials, push)
+        return Case(None, (), (), url, credentials, push)
     return case
 
 

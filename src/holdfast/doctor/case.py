@@ -20,14 +20,15 @@ from holdfast.storage import paths
 class Case:
     """One examination. Everything that costs something is looked at once, when a check first asks for it.
 
-    `loaded` is the configuration, None if it cannot be used or none was given; `errors` says why it cannot. `url` is the
-    address that clients use, empty for that of `http.host`. `push` allows checks that send something. `now` is the time
-    of day in seconds since 1970, `user` the one who serves (found out if not given), `seconds` the longest that one
-    request may take, `trusted` directories in the way of `certs.d`.
+    `loaded` is the configuration, None if it cannot be used or none was given; `errors` says why it cannot, and
+    `warnings` what is odd about it. `url` is the address that clients use, empty for that of `http.host`. `push` allows
+    checks that send something. `now` is the time of day in seconds since 1970, `user` the one who serves (found out if
+    not given), `seconds` the longest that one request may take, `trusted` directories in the way of `certs.d`.
     """
 
     loaded: Loaded | None = None
     errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     url: str = ""
     credentials: Credentials | None = None
     push: bool = True

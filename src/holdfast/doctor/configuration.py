@@ -15,7 +15,9 @@ from holdfast.doctor.reach import insecure
 def _configuration(case: Case) -> Iterator[Finding]:
     for error in case.errors:
         yield problem(error, "correct it; the server does not start before")
-    if case.errors:
+    for warning in case.warnings:
+        yield advice(warning, "remove it, or correct it as it says; the server logs the same at its start")
+    if case.errors or case.warnings:
         return
     if case.loaded is None:
         yield skipped(
@@ -23,11 +25,8 @@ def _configuration(case: Case) -> Iterator[Finding]:
             "on the registry's own machine, name the configuration file and set the same variables as for the server",
         )
         return
-    for warning in case.loaded.warnings:
-        yield advice(warning, "remove it, or correct it as it says; the server logs the same at its start")
-    if not case.loaded.warnings:
-        given = sum(origin != "default" for origin in case.loaded.origins.values())
-        yield ok(f"it can be used; {given} settings are given, the others have their defaults")
+    given = sum(origin != "default" for origin in case.loaded.origins.values())
+    yield ok(f"it can be used; {given} settings are given, the others have their defaults")
 
 
 def _exposure(case: Case) -> Iterator[Finding]:
