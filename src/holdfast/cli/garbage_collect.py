@@ -1,5 +1,6 @@
 """`holdfast garbage-collect`, with registry:2's arguments."""
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -79,7 +80,7 @@ def garbage_collect(
     wanted = Wanted(dry_run, delete_untagged, grace)
     output = Output(wanted, quiet=quiet or as_json)
     try:
-        summary = collect(settings, wanted, output.tell)
+        summary = asyncio.run(collect(settings, wanted, output.tell))
     except PlaceError as error:
         raise click.ClickException(str(error)) from None
     except (StorageError, DatabaseError) as error:
