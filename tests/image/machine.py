@@ -100,6 +100,17 @@ class Machine:
 
         wait_until(answered, url, seconds)
 
+    def says(self, container: str, words: str, seconds: float = 60.0) -> None:
+        """Wait until the log of a container has `words`: Docker takes it in a little later. Raises `TimeoutError`."""
+        wait_until(
+            lambda: words in self.sh(f"docker logs {container}"), f"{words!r} in the log of {container}", seconds
+        )
+
+    def healthy(self, container: str, seconds: float = 60.0) -> None:
+        """Wait until Docker's own check holds a container for healthy. Raises `TimeoutError`."""
+        status = ("inspect", "--format", "{{.State.Health.Status}}", container)
+        wait_until(lambda: self.docker(*status) == "healthy", f"{container} to be healthy", seconds)
+
     def knows(self, name: str, address: str) -> None:
         """Add a line to its hosts file, and wait until Docker has read it: Go programs look there every five seconds only."""
         with self._hosts.open("a") as hosts:

@@ -4,6 +4,7 @@ The image of registry:2 is Debian's docker-registry 2.8.2 in its place, with the
 """
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def change_over(machine: Machine, image: str) -> None:
 
 def push(machine: Machine, directory: Path, *names: str) -> str:
     """Push a new image under some names: what its container prints."""
-    words = build(machine.docker, directory / names[0].replace("/", "-").replace(":", "-"), "new", layers=2)
+    words = build(machine.docker, Path(tempfile.mkdtemp(dir=directory)) / "context", "new", layers=2)
     for name in names:
         machine.docker("tag", "new", f"localhost:5000/{name}")
         machine.docker("push", f"localhost:5000/{name}")

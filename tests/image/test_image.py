@@ -2,6 +2,8 @@
 
 import json
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -24,14 +26,9 @@ def inspect(machine: Machine, what: str, template: str) -> str:
     return machine.docker("inspect", "--format", template, what)
 
 
-def becomes(machine: Machine, health: str) -> None:
-    """Wait until Docker holds the container for `healthy` or `unhealthy`."""
-    wait_until(lambda: inspect(machine, "registry", "{{.State.Health.Status}}") == health, f"it to be {health}", 60)
-
-
 def pushes_and_pulls(machine: Machine, name: str = "localhost:5000/user/mydistro:18.04") -> None:
     """Push an image and pull it again."""
-    build(machine.docker, machine.home / name.replace("/", "-"), name)
+    build(machine.docker, Path(tempfile.mkdtemp(dir=machine.home)) / "context", name)
     machine.sh(f"docker push {name}")
     machine.sh(f"docker rmi {name}")
     machine.sh(f"docker pull {name}")
@@ -97,7 +94,7 @@ def test_a_mounted_configuration_is_used_at_either_place(machine: Machine, image
     (machine.home / "config.yml").write_text("version: 0.1\nstorage: inmemory\nhttp:\n  addr: :5001\n")
     machine.sh(f"docker run -d -p 5000:5001 --name registry {QUICK_HEALTH} -v $PWD/config.yml:{place} {image}")
     machine.answers(READY)
-    becomes(machine, "healthy")
+    machine.healthy("registry")
 
 
 def test_shipped_configuration_is_that_of_registry2_without_a_warning(machine: Machine, image: str) -> None:
@@ -122,7 +119,7 @@ def test_runs_as_any_user_with_a_read_only_root(machine: Machine, image: str, us
 
     pushes_and_pulls(machine)
 
-    becomes(machine, "healthy")
+    machine.healthy("registry")
     assert "garbage" in machine.sh("docker exec registry registry help")
     assert inspect(machine, "registry", "{{.State.ExitCode}}") == "0"
 
@@ -135,12 +132,12 @@ def test_needs_no_shell(machine: Machine, image: str) -> None:
 
     pushes_and_pulls(machine)
 
-    becomes(machine, "healthy")
+    machine.healthy("registry")
 
 
 def test_health_tells_when_nothing_answers(machine: Machine, image: str) -> None:
     machine.sh(f"docker run -d --name registry {QUICK_HEALTH} --health-timeout 1s --health-retries 1 {image}")
-    becomes(machine, "healthy")
+    machine.healthy("registry")
     assert machine.sh("docker exec registry registry health") == "healthy"
     assert machine.sh("docker exec registry registry health http://localhost:5000") == "healthy"
 
@@ -149,7 +146,9 @@ def test_health_tells_when_nothing_answers(machine: Machine, image: str) -> None
     ).split():
         machine.sh(f"kill -{signal.SIGSTOP} {process}")
 
-    becomes(machine, "unhealthy")
+    wait_until(
+        lambda: inspect(machine, "registry", "{{.State.Health.Status}}") == "unhealthy", "it to be unhealthy", 60
+    )
     machine.sh("docker kill registry")
 
 
@@ -160,7 +159,7 @@ def test_stop_is_quick_and_clean(machine: Machine, image: str) -> None:
     machine.sh("docker stop registry")  # after 10 seconds Docker kills, which gives another status
 
     assert inspect(machine, "registry", "{{.State.ExitCode}}") == "0"
-    assert "stopped" in machine.sh("docker logs registry")
+    machine.says("registry", "stopped")
 
 
 def test_first_process_buries_what_others_leave_behind(machine: Machine, image: str) -> None:
@@ -199,8 +198,8 @@ def test_what_root_has_written_goes_over_to_another_user(machine: Machine, image
 
     machine.sh(f"{run} --user 1000:1000 {image}")
     machine.answers(READY)
-    said = machine.sh("docker logs registry")
-    assert "user 1000 may not; to give it the directory: chown -R 1000 /var/lib/registry; serving pulls only" in said
+    advice = "user 1000 may not; to give it the directory: chown -R 1000 /var/lib/registry; serving pulls only"
+    machine.says("registry", advice)
     machine.sh("docker rm -f registry && chown -R 1000 images")
     machine.sh(f"{run} --user 1000:1000 --read-only {image}")
     machine.answers(READY)
