@@ -18,7 +18,7 @@ YEAR = ("-days", "365")
 class Pair:
     """A certificate and its key in a directory."""
 
-    def __init__(self, directory: Path, host: str = "registry.example.com") -> None:
+    def __init__(self, directory: Path, host: str = "localhost") -> None:
         directory.mkdir(exist_ok=True)
         self.host = host
         self.directory = directory
@@ -77,7 +77,7 @@ def only_a_common_name(pair: Pair) -> None:
 
 
 def another_name(pair: Pair) -> None:
-    pair.self_signed(*YEAR, "-addext", names("localhost", "192.0.2.1"))
+    pair.self_signed(*YEAR, "-addext", names("elsewhere", "192.0.2.1"))
 
 
 def expired(pair: Pair) -> None:
@@ -165,26 +165,26 @@ MISTAKES: dict[Callable[[Pair], None], tuple[str, ...]] = {
         "problem",
         "subject alternative names",
         "Common Name",
-        "holdfast certificate registry.example.com",
+        "holdfast certificate localhost",
         "-addext",
     ),
     another_name: (
         "problem",
-        "localhost, 192.0.2.1",
-        "clients use the name registry.example.com",
-        "holdfast certificate registry.example.com",
+        "elsewhere, 192.0.2.1",
+        "clients use the name localhost",
+        "holdfast certificate localhost",
     ),
     expired: ("problem", "expired on", "renew"),
     expires_soon: ("advice", "expires on", "renew"),
     self_signed: (
         "advice",
         "self-signed",
-        "mkdir -p /etc/docker/certs.d/registry.example.com:1 &&",
-        "/etc/containers/certs.d/registry.example.com:1/ca.crt",
-        "/etc/containerd/certs.d/registry.example.com:1",
+        "mkdir -p /etc/docker/certs.d/localhost:1 &&",
+        "/etc/containers/certs.d/localhost:1/ca.crt",
+        "/etc/containerd/certs.d/localhost:1",
         "hosts.toml",
     ),
-    private_authority: ("advice", "private authority", "/etc/docker/certs.d/registry.example.com:1"),
+    private_authority: ("advice", "private authority", "/etc/docker/certs.d/localhost:1"),
     incomplete: ("problem", "chain is incomplete", "CN=between", "fullchain.pem"),
     incomplete_or_private: ("advice", "CN=root", "intermediate", "certs.d"),
     disordered: ("problem", "not the one that signed", "in order"),
@@ -214,6 +214,17 @@ def test_not_valid_yet(pair: Pair) -> None:
     found.says("certificate", "problem", "not valid before", "clocks")
 
 
+def test_where_no_authority_is_known(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an image without ca-certificates: a public certificate is not called incomplete there."""
+    incomplete(pair)
+    (pair.directory / "none").write_text("")
+    monkeypatch.setenv("SSL_CERT_FILE", str(pair.directory / "none"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(pair.directory))
+    found = report(pair.settings())
+    found.says("certificate", "skipped", "no authority at all is known here", "ca-certificates")
+    assert found.complaints() == []
+
+
 @contextmanager
 def shown(pair: Pair, registry: Server) -> Iterator[str]:
     """nginx with this certificate in front of a registry: the address for clients."""
@@ -240,7 +251,7 @@ def test_clients_meet_it(
     mistake: Callable[[Pair], None], words: tuple[str, ...], plain: Server, tmp_path: Path
 ) -> None:
     """What a client's machine is told, which has no configuration."""
-    pair = Pair(tmp_path, "localhost")
+    pair = Pair(tmp_path)
     mistake(pair)
     with shown(pair, plain) as url:
         found = report(None, url=url, credentials=ANN)
@@ -251,7 +262,7 @@ def test_clients_meet_it(
 
 
 def test_no_password_where_nobody_vouches(accounts: Server, tmp_path: Path) -> None:
-    pair = Pair(tmp_path, "localhost")
+    pair = Pair(tmp_path)
     self_signed(pair)
     with shown(pair, accounts) as url:
         before = accounts.log_text().count("user=ann")
@@ -262,7 +273,7 @@ def test_no_password_where_nobody_vouches(accounts: Server, tmp_path: Path) -> N
 
 def test_names_of_a_proxy_are_its_own_affair(pair: Pair, plain: Server) -> None:
     """Behind a proxy with TLS clients never meet the registry's own certificate."""
-    front = Pair(pair.directory / "front", "localhost")
+    front = Pair(pair.directory / "front")
     self_signed(front)
     pair.self_signed(*YEAR, "-addext", names("internal"))
     with shown(front, plain) as url:

@@ -43,9 +43,9 @@ def test_replicas_need_no_secret(tmp_path: Path) -> None:
 
 
 def test_plain_http_for_everybody(tmp_path: Path) -> None:
-    found = report(resting(tmp_path / "root", http__addr="0.0.0.0:1"), url="http://registry.example.com:1")
-    found.says("exposure", "advice", "plain HTTP", '{"insecure-registries": ["registry.example.com:1"]}', "certificate")
-    found.says("exposure", "advice", '[host."http://registry.example.com:1"]', "insecure = true")
+    found = report(resting(tmp_path / "root", http__addr="0.0.0.0:1"), url="http://localhost:1")
+    found.says("exposure", "advice", "plain HTTP", '{"insecure-registries": ["localhost:1"]}', "certificate")
+    found.says("exposure", "advice", '[host."http://localhost:1"]', "insecure = true")
     found.says("exposure", "advice", "no accounts", "push and overwrite", "holdfast htpasswd -Bbn")
 
 

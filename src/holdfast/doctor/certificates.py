@@ -13,9 +13,9 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from holdfast.app.tls import SOON, CertificateFiles, Loaded, TLSError, names
 from holdfast.doctor.case import Case
-from holdfast.doctor.findings import Check, Finding, advice, ok, problem
+from holdfast.doctor.findings import Check, Finding, advice, ok, problem, skipped
 from holdfast.doctor.reach import End, Unreached
-from holdfast.doctor.trust import PEM
+from holdfast.doctor.trust import PEM, authorities_known, verifying
 
 
 def _certificate(case: Case) -> Iterator[Finding]:
@@ -141,7 +141,7 @@ def _verified(loaded: Loaded) -> tuple[int, str]:
     good. Both sides of the handshake are here, in memory."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(loaded.certificate, loaded.key)
-    client = ssl.create_default_context()
+    client = verifying()
     client.check_hostname = False
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     sides = [client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True)]
@@ -166,6 +166,11 @@ def refused(code: int, words: str, leaf: x509.Certificate, registry: str, path: 
     if leaf.issuer == leaf.subject:
         return advice(
             f"the certificate for {registry} is self-signed: each client has to be told to trust it", trusting
+        )
+    if code in {18, 19, 20, 21} and not authorities_known():
+        return skipped(
+            "no authority at all is known here, so it cannot be told whether clients trust the certificate",
+            "install ca-certificates, or run this on a client's machine with --url",
         )
     if code in {18, 19}:
         return advice(

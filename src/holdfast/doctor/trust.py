@@ -30,12 +30,12 @@ class Trust:
 
 def trust(host: str, sock_to: "Connect", pinned: str, directories: tuple[Path, ...]) -> Trust:
     """Shake hands until somebody vouches for the certificate. Raises `OSError` where there is no TLS at all."""
-    system = ssl.create_default_context()
+    system = verifying()
     first = _attempt(host, sock_to, system)
     if not isinstance(first, ssl.SSLCertVerificationError):
         return Trust(system, first, "this machine")
     for name, files in _others(pinned, directories):
-        context = ssl.create_default_context()
+        context = verifying()
         context.verify_flags |= _PARTIAL
         if _load(context, files) and isinstance(leaf := _attempt(host, sock_to, context), x509.Certificate):
             return Trust(context, leaf, name, first.verify_code, first.verify_message)
@@ -55,6 +55,24 @@ def pinned_trust(sock_to: "Connect", pinned: str) -> Trust:
     if leaf is not None and known == leaf:
         return Trust(context, leaf, "the configured certificate")
     return Trust(context, leaf, "", 0, f"it is not the certificate in {pinned}")
+
+
+def verifying() -> ssl.SSLContext:
+    """A context that trusts what this machine trusts, as strictly as the clients of registries do.
+
+    Later versions of Python would also refuse certificates for lacking an Authority Key Identifier, which those clients do not ask for.
+    """
+    context = ssl.create_default_context()
+    context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
+    return context
+
+
+def authorities_known() -> bool:
+    """Whether this machine knows any authority; small container images do not."""
+    directory = ssl.get_default_verify_paths().capath
+    if ssl.create_default_context().cert_store_stats()["x509_ca"]:
+        return True
+    return directory is not None and any(Path(directory).glob("*.0"))
 
 
 def unverified() -> ssl.SSLContext:
