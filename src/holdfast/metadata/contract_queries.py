@@ -237,6 +237,8 @@ class QueriesContract(EmptyDatabase):
             ("c", "latest"),
         ):
             assert manifests.find(c, repository, reference) is None
+        assert manifests.present(c, "a", [digest("n"), digest("m")]) == [digest("m")]
+        assert manifests.present(c, "nowhere", [digest("m")]) == []
         assert manifests.for_tree(c, "a", digest("m")) == ("a/b", True)
         assert manifests.for_tree(c, "b", digest("m")) is None
         assert manifests.for_tree(c, "nowhere", digest("m")) is None
