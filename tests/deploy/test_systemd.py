@@ -104,6 +104,12 @@ def test_killed_it_comes_back_with_its_images(booted: Booted) -> None:
     wait_until(lambda: _status(booted, "/v2/team/app/manifests/1.0") == 200, "the image", 60)
 
 
+def test_a_directory_of_somebody_else_is_given_to_the_user(booted: Booted) -> None:
+    booted.run("systemctl stop holdfast; chown --recursive root:root /var/lib/holdfast; systemctl start holdfast")
+    wait_until(lambda: _status(booted, "/v2/team/app/manifests/1.0") == 200, "the image", 60)
+    assert booted.run("find /var/lib/holdfast ! -user holdfast") == ""
+
+
 def test_stop_is_clean_and_its_commands_work_as_its_user(booted: Booted) -> None:
     booted.run("systemctl stop holdfast")
     assert booted.run("systemctl show --property Result --value holdfast").strip() == "success"
