@@ -27,7 +27,7 @@ from holdfast.storage.port import BlobStore
 TELL_EVERY = 10.0
 """Seconds between two lines that tell how far an import is."""
 
-LOOKED_AT = frozenset({"repositories", "uploads left over"})
+LOOKED_AT = frozenset({"repositories"})
 """Numbers in a report that tell of no change."""
 
 TAKEN = "taken"

@@ -34,7 +34,8 @@ def key(c: Connection, repository: str, name: str) -> ManifestKey:
 
 def loose(c: Connection, *names: str, before: int = LATER) -> dict[str, list[Digest]]:
     """For each manifest of repository a, the sorted digests that would go with it."""
-    return {name: sorted(collection.loose(c, key(c, "a", name), before)) for name in names}
+    found = {name: collection.family(c, key(c, "a", name)) for name in names}
+    return {name: sorted(family.digests) if family.loose(before) else [] for name, family in found.items()}
 
 
 def digests(*names: str) -> list[Digest]:
@@ -177,7 +178,7 @@ class CollectionContract(EmptyDatabase):
         add_tag(c, "a", "latest", digest("l"))
         found, after = [], (0, "")
         while True:
-            some, follows = collection.untagged(c, after, NOW, 2)
+            some, follows = collection.untagged(c, after, 2)
             found += some
             if follows is None:
                 break
@@ -186,7 +187,6 @@ class CollectionContract(EmptyDatabase):
             *(("a", name) for name in digests("k", "m", "n")),
             ("b", digest("k")),
         ]
-        assert collection.untagged(c, (0, ""), NOW - 1, 100)[0] == []
 
     @on_connection
     def test_what_no_tag_reaches(self, c: Connection) -> None:
@@ -225,7 +225,10 @@ class CollectionContract(EmptyDatabase):
         name = add_manifest(c, "a", "child", algorithm="sha512")
         add_manifest(c, "a", "index", [("child", "manifest")])
         add_tag(c, "a", "latest", digest("index"))
-        assert collection.loose(c, ManifestKey(repositories.make(c, "a", NOW), "a", name), LATER) == []
+        family = collection.family(c, ManifestKey(repositories.make(c, "a", NOW), "a", name))
+        assert (sorted(family.digests), family.pushed, family.tagged) == (sorted([name, digest("index")]), NOW, True)
+        nothing = collection.family(c, key(c, "a", "not there"))
+        assert (nothing.digests, nothing.loose(LATER)) == ((), True)
 
     @on_connection
     def test_removing_what_no_tag_reaches(self, c: Connection) -> None:
@@ -234,14 +237,14 @@ class CollectionContract(EmptyDatabase):
         add_manifest(c, "a", "kept")
         add_tag(c, "a", "latest", digest("kept"))
         dirty.clean(c, [row.id for row in dirty.since(c, 0)])
-        assert collection.remove_loose(c, key(c, "a", "kept"), LATER) == []
-        assert sorted(collection.remove_loose(c, key(c, "a", "child"), LATER)) == digests("child", "index")
+        assert collection.remove_family(c, key(c, "a", "kept"), LATER) == []
+        assert sorted(collection.remove_family(c, key(c, "a", "child"), LATER)) == digests("child", "index")
         assert manifests.find(c, "a", digest("child")) is None
         assert sorted(moves(c)) == [("manifest", name, None) for name in digests("child", "index")]
         assert collection.repositories_page(c, "", 5) == [RepositoryCount("a", 1, 1)]
         add_manifest(c, "b", "only")
         assert collection.repositories_page(c, "a", 5) == [RepositoryCount("b", 1, 0)]
         assert collection.repositories_page(c, "", 1) == [RepositoryCount("a", 1, 1)]
-        assert collection.remove_loose(c, key(c, "b", "only"), LATER) == [digest("only")]
+        assert collection.remove_family(c, key(c, "b", "only"), LATER) == [digest("only")]
         assert repositories.numbered(c, "b") is None
         assert moves(c)[-1] == ("repository", "b", None)

@@ -12,7 +12,7 @@ from holdfast.metadata.contract_queries import (
     set_state,
 )
 from holdfast.metadata.port import Connection
-from holdfast.metadata.queries import blobs, dirty, imports, manifests, meta, repositories
+from holdfast.metadata.queries import blobs, dirty, imports, manifests, meta, repositories, uploads
 from holdfast.metadata.queries.blobs import Blob
 
 
@@ -146,3 +146,10 @@ class ImportsContract(EmptyDatabase):
         assert blobs.claimed(c, f"{imports.PROTECTED}a@digest") == Blob(digest("x"), 10)
         imports.unprotect(c)
         assert blobs.claimed(c, f"{imports.PROTECTED}a@digest") is None
+
+    @on_connection
+    def test_an_upload_of_another_registry_is_recorded_once_and_grows_old(self, c: Connection) -> None:
+        assert imports.take_upload(c, "upload", "a", NOW)
+        assert not imports.take_upload(c, "upload", "b", NOW + 1)
+        assert uploads.is_open(c, "upload")
+        assert uploads.untouched(c, NOW + 1, 10) == [("upload", "a")]

@@ -202,7 +202,8 @@ class SQLiteDatabase:
             found = [str(line) for (line,) in connection.all("PRAGMA integrity_check(100)") if line != "ok"]
             broken = connection.all("PRAGMA foreign_key_check")
             return found + [
-                f"{table!r}: row {row!r} refers to a row of {other!r} that is not there" for table, row, other, _ in broken
+                f"{table!r}: row {row!r} refers to a row of {other!r} that is not there"
+                for table, row, other, _ in broken
             ]
 
         try:

@@ -51,12 +51,22 @@ class Comparison:
         """Let the batch record all that differs."""
         for oddity in self.links.oddities:
             self.batch.report.skip(oddity.why, oddity.path)
-        self.batch.report.count("uploads left over", self.links.uploads)
+        for upload_id, written in self.links.uploads.items():
+            await self.batch.do(self._upload(upload_id, written))
         await self._new_layers()
         await self._new_manifests()
         await self._new_tags()
         if self.links.readable:
             await self._gone()
+
+    def _upload(self, upload_id: str, written: int) -> Operation:
+        """Nobody goes on with it where it is, since how far it was hashed is not known; known as an upload it is removed when it is old."""
+
+        def work(connection: Connection) -> None:
+            if imports.take_upload(connection, upload_id, self.name, written):
+                self.batch.report.count("uploads left over")
+
+        return work
 
     async def _new_layers(self) -> None:
         wanted = [

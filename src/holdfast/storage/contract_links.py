@@ -120,12 +120,19 @@ class LinksContract:
             unfinished = f"{paths.revision('a', ONE)}/link.0b1d.tmp"
             await self.place(unfinished, b"")
             await self.place(paths.index_link("a", "v1", ONE), ONE.encode())
-            await self.place(f"{paths.upload('a', 'some-upload')}/data", b"half")
+            upload = "0d4c0d3e-1d0f-4a5e-9f67-2b1c7e8a9b0c"
+            await self.place(f"{paths.upload('a', upload)}/data", b"half")
+            await self.place(f"{paths.upload('a', 'other')}/data", b"half")
             found = await reader.scan("a")
             assert not found.revisions
             assert not found.tags
-            assert found.uploads == 1
-            assert {item.path for item in found.oddities} == {unfinished, paths.tag("a", "v1")}
+            assert list(found.uploads) == [upload]
+            assert found.uploads[upload] > 0
+            assert {item.path for item in found.oddities} == {
+                unfinished,
+                paths.tag("a", "v1"),
+                paths.upload("a", "other"),
+            }
 
         self.run(work)
 

@@ -10,6 +10,7 @@ import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 from holdfast.model.digests import EMPTY, Digest, is_digest
 from holdfast.model.names import is_repository, is_tag
@@ -177,6 +178,21 @@ def _is_directory(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
+def _is_upload(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
+
+
+def _written(path: str) -> int:
+    """When a file or directory was written last; 0 where there is none."""
+    try:
+        return os.stat(path).st_mtime_ns // 1_000_000
+    except OSError:
+        return 0
+
+
 def _read(path: str, most: int) -> bytes | None:
     """The begin of a file; None where there is none that can be read."""
     try:
@@ -211,7 +227,11 @@ class _Scan:
                 self._tag(entry.name, entry.path)
             else:
                 self._tell(entry.path, NOT_A_TAG)
-        found.uploads = len(self._list("_uploads"))
+        for entry in self._list("_uploads"):
+            if _is_upload(entry.name) and _is_directory(entry):
+                found.uploads[entry.name] = max(_written(entry.path), _written(f"{entry.path}/data"))
+            else:
+                self._tell(entry.path, UNKNOWN)
         return found
 
     def _tell(self, path: str, why: str) -> None:

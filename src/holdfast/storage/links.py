@@ -35,12 +35,14 @@ class Oddity:
 
 @dataclass(slots=True)
 class RepositoryLinks:
-    """All links of a repository, by the digest or tag that their place names. `readable`: whether all of its directories could be listed."""
+    """All links of a repository, by the digest or tag that their place names. `uploads`: the uploads under way, by their ids (UUIDs), with the
+    time of the last addition in milliseconds since 1970. `readable`: whether all of its directories could be listed.
+    """
 
     layers: dict[Digest, Link] = field(default_factory=dict)
     revisions: dict[Digest, Link] = field(default_factory=dict)
     tags: dict[str, Link] = field(default_factory=dict)
-    uploads: int = 0
+    uploads: dict[str, int] = field(default_factory=dict)
     readable: bool = True
     oddities: list[Oddity] = field(default_factory=list)
 

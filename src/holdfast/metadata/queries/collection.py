@@ -56,6 +56,19 @@ class ManifestKey:
     digest: Digest
 
 
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Manifests that stay or go together: their digests, when the last of them was pushed, and whether a tag points to one of them."""
+
+    digests: tuple[Digest, ...]
+    pushed: int
+    tagged: bool
+
+    def loose(self, before: int) -> bool:
+        """Whether no tag reaches any of them and all were pushed at `before` or earlier."""
+        return not self.tagged and self.pushed <= before
+
+
 def repositories_page(connection: Connection, after: str, most: int) -> list[RepositoryCount]:
     """At most `most` repositories whose names follow `after`, in bytewise order."""
     rows = connection.all(
@@ -169,29 +182,25 @@ def unknown(connection: Connection, digests: Sequence[Digest]) -> list[Digest]:
 
 
 def untagged(
-    connection: Connection, after: tuple[int, str], before: int, most: int
+    connection: Connection, after: tuple[int, str], most: int
 ) -> tuple[list[ManifestKey], tuple[int, str] | None]:
-    """Manifests that no tag points to, pushed at `before` or earlier, among the `most` that follow `after` (number of the repository, digest);
-    and where to go on, or None at the end.
+    """Manifests that no tag points to, among the `most` that follow `after` (number of the repository, digest); and where to go on, or
+    None at the end.
     """
     rows = connection.all(
-        "SELECT m.repository_id, r.name, m.digest, m.pushed_at <= ? AND NOT EXISTS"
+        "SELECT m.repository_id, r.name, m.digest, EXISTS"
         " (SELECT 1 FROM tags t WHERE t.repository_id = m.repository_id AND t.digest = m.digest)"
         " FROM manifests m JOIN repositories r ON r.id = m.repository_id"
         " WHERE (m.repository_id, m.digest) > (?, ?) ORDER BY m.repository_id, m.digest LIMIT ?",
-        before,
         *after,
         most,
     )
-    found = [ManifestKey(number(a), text(b), Digest(text(c))) for a, b, c, free in rows if free]
+    found = [ManifestKey(number(a), text(b), Digest(text(c))) for a, b, c, tagged in rows if not tagged]
     return found, (number(rows[-1][0]), text(rows[-1][2])) if rows else None
 
 
-def loose(connection: Connection, manifest: ManifestKey, before: int) -> list[Digest]:
-    """A manifest together with all that it belongs to, if no tag reaches any of them and all were pushed at `before` or earlier; else nothing.
-
-    A manifest belongs to the indexes that list it, to its subject, and to what these belong to.
-    """
+def family(connection: Connection, manifest: ManifestKey) -> Family:
+    """A manifest with the indexes that list it, its subject, and what these belong to."""
     rows = connection.all(
         "WITH RECURSIVE above (digest) AS ("
         "SELECT digest FROM manifests WHERE repository_id = ? AND digest = ?"
@@ -199,25 +208,30 @@ def loose(connection: Connection, manifest: ManifestKey, before: int) -> list[Di
         " UNION SELECT CASE f.kind WHEN 'subject' THEN f.child ELSE f.parent END FROM above a"
         " JOIN manifest_references f ON f.repository_id = ?"
         " AND (f.kind = 'manifest' AND f.child = a.digest OR f.kind = 'subject' AND f.parent = a.digest))"
-        " SELECT m.digest, m.pushed_at <= ? AND NOT EXISTS"
+        " SELECT m.digest, m.pushed_at, EXISTS"
         " (SELECT 1 FROM tags t WHERE t.repository_id = m.repository_id AND t.digest = m.digest)"
         " FROM above a JOIN manifests m ON m.repository_id = ? AND m.digest = a.digest",
         *(manifest.repository_id, manifest.digest) * 2,
         manifest.repository_id,
-        before,
         manifest.repository_id,
     )
-    return [Digest(text(digest)) for digest, _ in rows] if all(free for _, free in rows) else []
+    return Family(
+        tuple(Digest(text(digest)) for digest, _, _ in rows),
+        max((number(pushed) for _, pushed, _ in rows), default=0),
+        any(tagged for _, _, tagged in rows),
+    )
 
 
-def remove_loose(connection: Connection, manifest: ManifestKey, before: int) -> list[Digest]:
-    """Remove what `loose` gives; gives what was removed. Dirty rows tell of it."""
-    found = loose(connection, manifest, before)
-    for digest in found:
+def remove_family(connection: Connection, manifest: ManifestKey, before: int) -> list[Digest]:
+    """Remove a manifest with its family if that is `loose` at `before`; gives what was removed. Dirty rows tell of it."""
+    found = family(connection, manifest)
+    if not found.loose(before):
+        return []
+    for digest in found.digests:
         manifests.remove(connection, manifest.repository_id, manifest.repository, digest)
-    if found:
+    if found.digests:
         _remove_if_empty(connection, manifest.repository_id, manifest.repository)
-    return found
+    return list(found.digests)
 
 
 def _remove_if_empty(connection: Connection, repository_id: int, name: str) -> None:

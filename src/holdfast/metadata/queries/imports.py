@@ -161,3 +161,16 @@ def protect(connection: Connection, holder: str, digests: Sequence[Digest], now:
 def unprotect(connection: Connection) -> None:
     """Give up all that was protected."""
     connection.run("DELETE FROM claims WHERE holder LIKE ?", f"{PROTECTED}%")
+
+
+def take_upload(connection: Connection, upload_id: str, repository: str, written: int) -> bool:
+    """Record an upload under way that is not known, as one without any byte; tells whether it was not."""
+    changed = connection.run(
+        "INSERT INTO uploads (id, repository, started_at, updated_at, size, state) VALUES (?, ?, ?, ?, 0, x'')"
+        " ON CONFLICT DO NOTHING",
+        upload_id,
+        repository,
+        written,
+        written,
+    )
+    return changed > 0
