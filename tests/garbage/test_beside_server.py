@@ -109,10 +109,10 @@ def test_what_is_new_is_kept_and_the_summary_says_until_when(root: Path, a: Repo
     moment = datetime.fromisoformat(f"{until[1]}+00:00")
     assert timedelta(minutes=55) < moment - began < timedelta(minutes=62)
     assert files(root) == before
-    kept = collected(root)["kept"]
-    assert (kept["blobs"], kept["first"]) == (3, f"{until[1]}Z")
+    kept = collected(root)["blobsKept"]
+    assert (kept["count"], kept["first"]) == (3, f"{until[1]}Z")
     age(root, HOUR + 60)
-    assert collected(root, "--grace", "2h")["kept"]["blobs"] == 3
+    assert collected(root, "--grace", "2h")["blobsKept"]["count"] == 3
     assert len(collected(root, "--grace", "1h")["blobsDeleted"]) == 3
     assert files(root) == set()
 
@@ -123,7 +123,7 @@ def test_grace_0_keeps_nothing_unused(root: Path, a: Repository, b: Repository) 
     remove(a, a.push_image("gone"))
     found = collected(root, "--grace", "0s")
     assert len(found["blobsDeleted"]) == 4
-    assert found["kept"] == {"blobs": 0, "bytes": 0, "first": None, "last": None}
+    assert found["blobsKept"] == {"bytes": 0, "count": 0, "first": None, "last": None}
     assert pullable(a, kept)
     b.get("tags/list").expect(404)
 
@@ -162,6 +162,9 @@ def test_a_dry_run_deletes_nothing_and_tells_what_a_run_would_delete(root: Path,
 def test_untagged_manifests_go_with_m_alone(root: Path, a: Repository) -> None:
     first = a.push_image("latest")
     second = a.push_image("latest")
+    assert "\n1 untagged manifest kept: pushed within the last 1h (--grace); the first may go at " in collect(
+        root, "-m"
+    )
     age(root)
     assert collected(root)["blobsDeleted"] == []
     assert pullable(a, first)

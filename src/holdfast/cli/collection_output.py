@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from holdfast.gc.collector import Wanted
-from holdfast.gc.events import BlobGone, Event, Summary
+from holdfast.gc.events import BlobGone, Event, Kept, Summary
 from holdfast.metadata.queries.collection import ManifestKey
 
 
@@ -37,19 +37,20 @@ class Output:
 
 def summary_lines(summary: Summary, wanted: Wanted) -> list[str]:
     """What a collection came to, in words."""
-    kept = summary.kept
     would = "would be " if wanted.dry_run else ""
     lines = [
         f"{_many(summary.blobs_used, 'blob')} marked, {_many(summary.blobs_deleted, 'blob')} and"
-        f" {_many(summary.manifests_deleted, 'manifest')} {_eligible(wanted)},"
-        f" {_bytes(summary.bytes_freed)} {would}freed"
+        f" {_many(summary.manifests_deleted, 'manifest')} {_eligible(wanted)}, {_bytes(summary.bytes_freed)} {would}freed"
     ]
-    if kept.blobs:
-        last = f", the last at {_time(kept.last)}" if kept.last > kept.first + 1000 else ""
+    within = f"within the last {_span(wanted.grace)} (--grace)"
+    if summary.kept_manifests.count:
+        words = f"{_many(summary.kept_manifests.count, 'untagged manifest')} kept: pushed {within}"
+        lines.append(f"{words}; {_until(summary.kept_manifests)}")
+    if summary.kept_blobs.count:
+        words = f"{_many(summary.kept_blobs.count, 'unused blob')} ({_bytes(summary.kept_blobs.bytes)}) kept"
         lines.append(
-            f"{_many(kept.blobs, 'unused blob')} ({_bytes(kept.bytes)}) kept: pushed, mounted or asked for within the last"
-            f" {_span(wanted.grace)} (--grace), so that a push under way finds what it was told is here;"
-            f" the first may go at {_time(kept.first)}{last}; with --grace 0s at once, if nobody is pushing"
+            f"{words}: pushed, mounted or asked for {within}, so that a push under way finds what it was told is here;"
+            f" {_until(summary.kept_blobs)}"
         )
     if summary.claimed:
         lines.append(f"{_many(summary.claimed, 'unused blob')} kept: being pushed at this moment")
@@ -63,7 +64,6 @@ def summary_lines(summary: Summary, wanted: Wanted) -> list[str]:
 
 def as_object(summary: Summary, output: Output) -> dict[str, object]:
     """The same as JSON has it."""
-    kept = summary.kept
     return {
         "dryRun": output.wanted.dry_run,
         "graceSeconds": output.wanted.grace / 1000,
@@ -73,15 +73,21 @@ def as_object(summary: Summary, output: Output) -> dict[str, object]:
         "manifestsDeleted": [{"repository": one.repository, "digest": one.digest} for one in output.manifests],
         "blobsDeleted": [{"digest": one.digest, "size": one.size, "why": one.why} for one in output.blobs],
         "bytesFreed": summary.bytes_freed,
-        "kept": {
-            "blobs": kept.blobs,
-            "bytes": kept.bytes,
-            "first": _time(kept.first) if kept.blobs else None,
-            "last": _time(kept.last) if kept.blobs else None,
-        },
+        "manifestsKept": _kept(summary.kept_manifests),
+        "blobsKept": {"bytes": summary.kept_blobs.bytes, **_kept(summary.kept_blobs)},
         "claimed": summary.claimed,
         "foreign": summary.foreign,
     }
+
+
+def _kept(kept: Kept) -> dict[str, object]:
+    first, last = (_time(kept.first), _time(kept.last)) if kept.count else (None, None)
+    return {"count": kept.count, "first": first, "last": last}
+
+
+def _until(kept: Kept) -> str:
+    last = f", the last at {_time(kept.last)}" if kept.last > kept.first + 1000 else ""
+    return f"the first may go at {_time(kept.first)}{last}; with --grace 0s at once, if nobody is pushing"
 
 
 def _eligible(wanted: Wanted) -> str:

@@ -113,23 +113,32 @@ class Collector:
         after: tuple[int, str] | None = (0, "")
         while after:
             start = after
-            found, after = await self._database.read(lambda c: collection.untagged(c, start, self._before, PAGE))  # noqa: B023 - awaited here
-            for first in range(0, len(found), BATCH):
-                await self._remove_manifests(found[first : first + BATCH])
+            found, after = await self._database.read(lambda c: collection.untagged(c, start, PAGE))  # noqa: B023 - awaited here
+            loose = [one for one in found if await self._database.read(lambda c, one=one: self._is_loose(c, one))]  # type: ignore[misc]
+            for first in range(0, len(loose), BATCH):
+                await self._remove_manifests(loose[first : first + BATCH])
+
+    def _is_loose(self, connection: Connection, manifest: ManifestKey) -> bool:
+        """Whether a manifest can be deleted now; counted if it is only too young. A dry run counts it in any case."""
+        family = collection.family(connection, manifest)
+        if family.tagged:
+            return False
+        if not family.loose(self._before):
+            self.summary.kept_manifests.add(0, family.pushed + self._grace)
+            return False
+        if self._wanted.dry_run:
+            self._doom(connection, manifest, family.digests)
+        return not self._wanted.dry_run
 
     async def _remove_manifests(self, candidates: Sequence[ManifestKey]) -> None:
         """Those of `candidates` that no tag reaches, with what they belong to, in one transaction: no index is ever without its entries."""
-        if self._wanted.dry_run:
-            for manifest in candidates:
-                await self._database.read(lambda c, one=manifest: self._doom(c, one))  # type: ignore[misc]
-            return
 
         def work(connection: Connection) -> tuple[list[ManifestKey], list[DirtyRow]]:
             position = dirty.mark_position(connection)
             gone = [
                 ManifestKey(one.repository_id, one.repository, digest)
                 for one in candidates
-                for digest in collection.remove_loose(connection, one, self._before)
+                for digest in collection.remove_family(connection, one, self._before)
             ]
             return gone, dirty.since(connection, position)
 
@@ -138,8 +147,8 @@ class Collector:
         for manifest in gone:
             self._count_manifest(manifest)
 
-    def _doom(self, connection: Connection, manifest: ManifestKey) -> None:
-        for digest in collection.loose(connection, manifest, self._before):
+    def _doom(self, connection: Connection, manifest: ManifestKey, family: Sequence[Digest]) -> None:
+        for digest in family:
             one = ManifestKey(manifest.repository_id, manifest.repository, digest)
             if (one.repository_id, digest) not in self._doomed:
                 self._doomed.add((one.repository_id, digest))
@@ -174,7 +183,7 @@ class Collector:
         elif blob.claimed:
             self.summary.claimed += 1
         elif blob.touched > self._before:
-            self.summary.kept.add(blob.size, blob.touched + self._grace)
+            self.summary.kept_blobs.add(blob.size, blob.touched + self._grace)
         elif self._wanted.dry_run:
             self._count_blob(BlobGone(blob.digest, blob.size, "unused"))
         else:

@@ -26,18 +26,18 @@ Tell = Callable[[Event], None]
 
 @dataclass(slots=True)
 class Kept:
-    """Unused blobs that are kept for now: how many, their bytes, and when the first and the last of them may go (milliseconds since 1970)."""
+    """What is kept for the grace time: how many, their bytes, and when the first and the last of them may go (milliseconds since 1970)."""
 
-    blobs: int = 0
+    count: int = 0
     bytes: int = 0
     first: int = 0
     last: int = 0
 
     def add(self, size: int, until: int) -> None:
         """Count one more, which may go at `until`."""
-        self.first = min(self.first, until) if self.blobs else until
+        self.first = min(self.first, until) if self.count else until
         self.last = max(self.last, until)
-        self.blobs += 1
+        self.count += 1
         self.bytes += size
 
 
@@ -51,7 +51,8 @@ class Summary:
     manifests_deleted: int = 0
     blobs_deleted: int = 0
     bytes_freed: int = 0
-    kept: Kept = field(default_factory=Kept)
+    kept_blobs: Kept = field(default_factory=Kept)
+    kept_manifests: Kept = field(default_factory=Kept)
     claimed: int = 0
     """Unused blobs that a push under way claims."""
     foreign: int = 0
