@@ -21,7 +21,7 @@ WORKDIR /build
 COPY . .
 RUN ["python3", "-m", "venv", "/opt/holdfast"]
 RUN ["/opt/holdfast/bin/python3", "-m", "pip", "install", "--quiet", ".[uvicorn]"]
-RUN ["/opt/holdfast/bin/python3", "-m", "pip", "uninstall", "--quiet", "--yes", "pip"]
+RUN ["/opt/holdfast/bin/python3", "-m", "pip", "uninstall", "--quiet", "--yes", "pip", "setuptools"]
 RUN ["/opt/holdfast/bin/python3", "image/assemble.py", "/image"]
 
 FROM ${BASE}

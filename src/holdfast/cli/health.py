@@ -35,11 +35,7 @@ def health(url: str | None) -> None:
     command, wherever they listen. Certificates are not checked.
     """
     if url:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise click.UsageError(f"{url} is not an address such as https://localhost:5000")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        attempts = [(Address(parts.hostname, port), parts.scheme == "https")]
+        attempts = [_named(url)]
     else:
         attempts = [(address, tls) for address in sorted(listening()) for tls in (False, True)]
     if not attempts:
@@ -50,8 +46,22 @@ def health(url: str | None) -> None:
         if not problem:
             click.echo("healthy")
             return
-        problems.append(f"{address.path or address.host}:{address.port} {'TLS' if tls else 'plain'}: {problem}")
+        place = address.path or f"{address.host}:{address.port}"
+        problems.append(f"{place} {'TLS' if tls else 'plain'}: {problem}")
     raise click.ClickException("; ".join(problems))
+
+
+def _named(url: str) -> tuple[Address, bool]:
+    """The address that a URL names, and whether with TLS. Raises `click.UsageError`."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise click.UsageError(f"{url} is not an address such as https://localhost:5000")
+    tls = parts.scheme == "https"
+    return Address(parts.hostname, port or (443 if tls else 80)), tls
 
 
 def ask(address: Address, *, tls: bool) -> str:
