@@ -34,10 +34,7 @@ def health(url: str | None) -> None:
     URL is its address, such as https://localhost:5000. Without it the servers are asked that run in the same container as this
     command, wherever they listen. Certificates are not checked.
     """
-    if url:
-        attempts = [_named(url)]
-    else:
-        attempts = [(address, tls) for address in sorted(listening()) for tls in (False, True)]
+    attempts = [_named(url)] if url else _found()
     if not attempts:
         raise click.ClickException("no server listens here; give the address of one")
     problems = []
@@ -62,6 +59,11 @@ def _named(url: str) -> tuple[Address, bool]:
         raise click.UsageError(f"{url} is not an address such as https://localhost:5000")
     tls = parts.scheme == "https"
     return Address(parts.hostname, port or (443 if tls else 80)), tls
+
+
+def _found() -> list[tuple[Address, bool]]:
+    """Everything that listens in this container, plain and with TLS."""
+    return [(address, tls) for address in sorted(listening()) for tls in (False, True)]
 
 
 def ask(address: Address, *, tls: bool) -> str:
