@@ -11,6 +11,7 @@ from harness.http import Client
 from harness.repository import Repository
 from harness.rules import every_answer
 from harness.server import Server, wait_until
+from serving.processes import workers
 
 ENGINES = ("granian", "uvicorn")
 READ_ONLY = "storage.maintenance.readonly.enabled"
@@ -20,31 +21,27 @@ storage:
   delete: {{enabled: true}}
   maintenance:
     readonly: {{enabled: {}}}
-    uploadpurging: {{enabled: true, age: 1ms, interval: 100ms, dryrun: false}}
+    uploadpurging: {{enabled: {}, age: 1ms, interval: 100ms, dryrun: false}}
 """
 
 
 class Maintained(Server):
-    """A server with an image `kept:latest`, the upload `open` and a configuration file; it can be set to read-only."""
+    """A server with a configuration file that sets it to read-only or back."""
 
     def __init__(self, directory: Path, engine: str) -> None:
         self.configuration = directory / "config.yml"
-        self.set("false")
+        self.set(read_only=False)
         super().__init__(directory, {"server.engine": engine}, arguments=[str(self.configuration)])
-        self.open = ""
 
-    def set(self, read_only: str) -> None:
-        self.configuration.write_text(CONFIGURATION.format(read_only))
+    def set(self, *, read_only: bool, purging: bool = False) -> None:
+        """Write the configuration file; the next worker reads it."""
+        self.configuration.write_text(CONFIGURATION.format(str(read_only).lower(), str(purging).lower()))
 
-    def reload(self, read_only: str) -> None:
-        """Let new workers take over, with another setting."""
-        self.set(read_only)
+    def reload(self) -> None:
+        """Let new workers take over; on return the old ones have ended."""
+        old = set(workers(self))
         self.signal(signal.SIGHUP)
-        wait_until(lambda: self.writable == (read_only == "false"), "the new worker", 30)
-
-    @property
-    def writable(self) -> bool:
-        return bool(Client(self).get("/readyz").json()["write"])
+        wait_until(lambda: not old & set(workers(self)), "the end of the old workers", 30)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -54,7 +51,8 @@ def maintained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         repository = Repository(Client(server), "kept")
         repository.push_image("latest")
         repository.push_blob(EMPTY)
-        server.reload("true")
+        server.set(read_only=True)
+        server.reload()
         yield server
 
 
@@ -108,10 +106,11 @@ def test_old_uploads_stay_until_the_maintenance_is_over(tmp_path: Path) -> None:
     with Maintained(tmp_path, "granian") as server:
         uploads = server.root / "docker/registry/v2/repositories/old/_uploads"
         opened = Repository(Client(server), "old").open_upload()
-        server.stop()
-        server.set("true")
-        server.start()
-        Client(server).get(opened).expect(204)
-        server.reload("false")
+        server.set(read_only=True, purging=True)
+        for _ in range(2):  # the second one takes longer than many looks for old uploads would
+            server.reload()
+            Client(server).get(opened).expect(204)
+        server.set(read_only=False, purging=True)
+        server.reload()
         wait_until(lambda: Client(server).get(opened).status == 404, "the end of the old upload", 30)
         wait_until(lambda: not uploads.exists() or not any(uploads.iterdir()), "the end of its file")

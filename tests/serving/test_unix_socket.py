@@ -6,12 +6,13 @@ import socket
 import stat
 import subprocess
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from clients.tools import program
 from harness.content import digest
-from harness.server import Server, wait_until
+from harness.server import START_SECONDS, Server, wait_until
 from serving.processes import ENGINES, wait_gone, wait_workers, workers
 
 
@@ -29,6 +30,12 @@ class SocketServer(Server):
         command = [program("curl"), "--silent", "--show-error", "--fail", "--unix-socket", str(self.path), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         return done.stdout
+
+    def start(self, seconds: float = START_SECONDS) -> Self:
+        """Start it and wait until all its workers answer, which is when it says where it serves."""
+        super().start(seconds)
+        wait_until(lambda: "authentication kind" in self.log_text(), "the announcement", seconds)
+        return self
 
     def _answers(self) -> bool:
         try:
