@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from holdfast.metadata.port import Connection, Database, DatabaseFull, DatabaseReadOnly
+from holdfast.metadata.port import Connection, Database, DatabaseError
 from holdfast.metadata.queries import blobs, dirty, repositories
 from holdfast.metadata.queries.blobs import Blob
 from holdfast.metadata.queries.dirty import DirtyRow
@@ -48,7 +48,7 @@ class Blobs:
         found = await self.find(repository, digest)
         now = self.clock()
         if await self.database.read(lambda c: blobs.untouched(c, found.digest, now - TOUCH_EVERY)):
-            with suppress(DatabaseFull, DatabaseReadOnly):
+            with suppress(DatabaseError):  # pulls go on while nothing can be written
                 if not await self.database.write(lambda c: blobs.touch(c, repository, digest, now)):
                     raise Failure(BLOB_UNKNOWN, detail={"name": repository, "digest": digest})
 
