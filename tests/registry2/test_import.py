@@ -71,6 +71,22 @@ def test_a_lost_database_is_made_again_from_the_tree(tmp_path: Path) -> None:
         assert again[table] == kept[table]
 
 
+def test_lost_links_are_written_again_from_the_database(tmp_path: Path) -> None:
+    names = Names()
+    with docker_registry(tmp_path) as server:
+        fill(server, names, 0)
+    with holdfast(tmp_path) as server:
+        fill(server, names, 1)
+        ours = survey(server, names)
+    shutil.rmtree(tmp_path / "root" / TREE / "repositories")
+    run(tmp_path, "export")
+    assert tree(tmp_path / "root") == database(tmp_path / "root")
+    with docker_registry(tmp_path) as server:
+        assert differences(ours, survey(server, names)) == []
+    with holdfast(tmp_path) as server:
+        assert survey(server, names) == ours
+
+
 def test_importing_again_changes_nothing(tmp_path: Path) -> None:
     write(tmp_path / "root", 20, 200)
     run(tmp_path, "import")
@@ -199,6 +215,28 @@ def test_bytes_that_the_other_garbage_collector_took_are_not_believed_to_be_ther
         repository.push_blob(loose)
         repository.push_manifest(lacking, "tag")
         assert repository.get("manifests/kept", ACCEPT).expect(200).body == kept.body
+
+
+def test_uploads_that_were_left_half_way_go_when_they_are_old(tmp_path: Path) -> None:
+    names = Names()
+    with docker_registry(tmp_path) as server:
+        repository = AnyRepository(Client(server), "a", names)
+        young, old = (repository.leave_upload(repository.blob().body, 100) for _ in range(2))
+    places = {
+        location: tmp_path / "root" / TREE / "repositories/a/_uploads" / location.partition("?")[0].rpartition("/")[2]
+        for location in (young, old)
+    }
+    assert (places[old] / "hashstates").is_dir()
+    for path in (places[old], *places[old].rglob("*")):
+        os.utime(path, (978_307_200, 978_307_200))
+    with holdfast(tmp_path) as server:
+        wait_until(lambda: not places[old].exists(), "the old upload to be removed", 30)
+        assert places[young].exists()
+        # Nobody knows how far it was: a client that comes back is told to begin again.
+        assert Client(server).get(young.partition("?")[0]).expect(204).headers["Range"] == "0-0"
+    names.repository("a")
+    with docker_registry(tmp_path) as server:
+        assert differences({}, survey(server, names)) == []
 
 
 def test_a_repository_that_was_put_back_from_a_backup_is_read(tmp_path: Path) -> None:
