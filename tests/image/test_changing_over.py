@@ -66,7 +66,7 @@ def registry_2(docker_host: Machine, tmp_path_factory: pytest.TempPathFactory) -
 
 def change_over(machine: Machine, image: str) -> None:
     """Run `image` in the place of what ran before."""
-    machine.sh("docker rm --force registry")
+    machine.sh("docker stop registry && docker rm registry || true")
     machine.sh(RUN.format(image=image))
     machine.answers(READY[image])
 
