@@ -190,3 +190,19 @@ def test_a_root_of_another_user_serves_pulls(tmp_path: Path) -> None:
         assert client.get("/v2/a/b/manifests/latest").expect(200).body == image.body
         client.post("/v2/a/b/blobs/uploads/").expect(405, code="UNSUPPORTED")
         assert "Traceback" not in server.log_text()
+
+
+def test_a_root_that_goes_away_is_not_made_again(tmp_path: Path) -> None:
+    """A disk that is unmounted under a running server: pushes must not land on the disk below it."""
+    with Server(tmp_path, {"metadata.path": str(tmp_path / "database")}) as server:
+        repository = Repository(Client(server), "a/b")
+        repository.push_image("latest")
+        (server.root / "docker").rename(tmp_path / "away")
+        content = repository.blob()
+        repository.client.post(repository.url(f"blobs/uploads/?digest={content.digest}"), body=content.body).expect(500)
+        wait_until(lambda: Client(server).get("/readyz").status == 503, "a look at the disk")
+        assert "is its disk not mounted?" in Client(server).get("/readyz").body.decode()
+        assert not (server.root / "docker").exists()
+        (tmp_path / "away").rename(server.root / "docker")
+        repository.push_blob(content)
+        wait_until(lambda: Client(server).get("/readyz").status == 200, "another look at the disk")

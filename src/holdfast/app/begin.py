@@ -117,6 +117,13 @@ def _numbers(report: Report) -> dict[str, int]:
     return {name.replace(" ", "_"): number for name, number in report.numbers.items() if number}
 
 
+def _founded(connection: Connection, *, empty: bool) -> str:
+    """Give a new database its id; of an `empty` tree everything is known."""
+    if empty:
+        meta.put(connection, DONE, "yes")
+    return meta.put_once(connection, "instance", str(uuid4()))
+
+
 async def recognise(database: Database, store: BlobStore, place: Place) -> None:
     """See that database and tree belong together, and mark a fresh one. Raises `PlaceError` if they do not."""
     if place.root is None:
@@ -143,7 +150,7 @@ async def recognise(database: Database, store: BlobStore, place: Place) -> None:
             " what only the database had (history, times of pushes by users) is gone"
         )
     if not known:
-        fresh = str(uuid4())
-        known = await database.write(lambda c: meta.put_once(c, "instance", fresh))
+        empty = not places.has(place.root, "repositories") and not places.has(place.root, "blobs")
+        known = await database.write(lambda c: _founded(c, empty=empty))
     if found != known:
         await store.write_files([(paths.INSTANCE, f"{known}\n".encode())])

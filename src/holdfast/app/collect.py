@@ -13,6 +13,7 @@ from holdfast.gc.collector import CollectionUnderWay, Collector, Wanted
 from holdfast.gc.events import Summary, Tell
 from holdfast.metadata.queries import meta
 from holdfast.registry.clock import system_clock
+from holdfast.registry.import_batch import PARTLY
 from holdfast.storage import paths
 
 READY_SECONDS = 30.0
@@ -65,6 +66,11 @@ async def _beside(settings: Settings, wanted: Wanted, tell: Tell, who: str) -> S
 
 
 async def _run(data: Offline, wanted: Wanted, tell: Tell) -> Summary:
+    if await data.database.read(lambda c: meta.get(c, PARTLY)):
+        raise PlaceError(
+            f"parts of {data.place.root} cannot be read, so nobody can tell what is garbage; `holdfast import` names them:"
+            " correct their rights, and start the server again"
+        )
     collector = Collector(data.database, data.store, data.links, data.tree, data.locks, system_clock, wanted, tell)
     try:
         return await collector.run()

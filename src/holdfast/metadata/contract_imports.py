@@ -26,11 +26,17 @@ class ImportsContract(EmptyDatabase):
         add_manifest(c, "a", "m")
         add_tag(c, "a", "latest", name)
         add_blob(c, "a/b", "y")
+        blobs.alias(c, digest("x", "sha512"), digest("x"))
+        blobs.alias(c, digest("y", "sha512"), digest("y"))
+        uploads.start(c, "upload", "a", NOW)
+        uploads.start(c, "another", "b", NOW)
         found = imports.known(c, "a")
         assert found.blobs == {digest("x")}
+        assert found.names == {digest("x"), digest("x", "sha512")}
+        assert found.uploads == {"upload"}
         assert found.manifests == {digest("m"): [digest("m"), name]}
         assert found.tags == {"latest": name}
-        assert imports.known(c, "b") == imports.Known()
+        assert imports.known(c, "nowhere") == imports.Known()
 
     @on_connection
     def test_names_page_by_page_whatever_is_in_them(self, c: Connection) -> None:
@@ -144,7 +150,9 @@ class ImportsContract(EmptyDatabase):
         imports.protect(c, "a@digest", [digest("x")], NOW)
         blobs.release_all(c)
         assert blobs.claimed(c, f"{imports.PROTECTED}a@digest") == Blob(digest("x"), 10)
+        assert imports.is_protected(c)
         imports.unprotect(c)
+        assert not imports.is_protected(c)
         assert blobs.claimed(c, f"{imports.PROTECTED}a@digest") is None
 
     @on_connection

@@ -51,8 +51,8 @@ class Comparison:
         """Let the batch record all that differs."""
         for oddity in self.links.oddities:
             self.batch.report.skip(oddity.why, oddity.path)
-        for upload_id, written in self.links.uploads.items():
-            await self.batch.do(self._upload(upload_id, written))
+        for upload_id in self.links.uploads.keys() - self.known.uploads:
+            await self.batch.do(self._upload(upload_id, self.links.uploads[upload_id]))
         await self._new_layers()
         await self._new_manifests()
         await self._new_tags()
@@ -72,7 +72,7 @@ class Comparison:
         wanted = [
             (name, link, link.target)
             for name, link in self.links.layers.items()
-            if link.target in self.links.layers and (name not in self.known.blobs or link.broken)
+            if link.target in self.links.layers and (name not in self.known.names or link.broken)
         ]  # a link under another algorithm names a blob and gives no right to it: registry:2 writes both, and removes one
         there = await self._present([target for _, _, target in wanted])
         for name, link, target in wanted:

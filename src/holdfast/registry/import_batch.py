@@ -53,33 +53,35 @@ class Batch:
         self._rewrite.append(DirtyRow(0, repository, kind, name, None))
 
     async def flush(self) -> None:
-        """Commit what was gathered. Raises `DatabaseError`."""
+        """Commit what was gathered, if anything. Raises `DatabaseError`."""
         operations, self._operations = self._operations, []
+        rows, self._rewrite = self._rewrite, []
         self._rows = self._bytes = 0
-        progress = json.dumps({"after": self.after, "numbers": self.report.numbers})
-
-        def work(connection: Connection) -> None:
-            begin = dirty.mark_position(connection)
-            for operation in operations:
-                operation(connection)
-            imports.forget_dirty(connection, begin)
-            meta.put(connection, UNDER_WAY, progress)
-
-        await self.database.write(work)
-        if self._rewrite:
-            rows, self._rewrite = self._rewrite, []
+        if operations:
+            await self.database.write(lambda c: self._commit(c, operations))
+        if rows:
             await self._tree.write(rows)
 
+    def _commit(self, connection: Connection, operations: list[Operation]) -> None:
+        begin = dirty.mark_position(connection)
+        for operation in operations:
+            operation(connection)
+        imports.forget_dirty(connection, begin)
+        meta.put(connection, UNDER_WAY, json.dumps({"after": self.after, "numbers": self.report.numbers}))
+
     async def finish(self) -> None:
-        """Commit the rest: from here on tree and database say the same. Raises `DatabaseError`."""
+        """Commit the rest: from here on tree and database say the same. An import that changes nothing writes nothing. Raises `DatabaseError`."""
         await self.flush()
+        partly = UNREADABLE in self.report.skipped
+        states = await self.database.read(lambda c: [meta.get(c, key) is not None for key in (DONE, UNDER_WAY, PARTLY)])
+        if states != [True, False, partly]:
+            await self.database.write(lambda c: _finished(c, partly=partly))
 
-        def work(connection: Connection) -> None:
-            meta.put(connection, DONE, "yes")
-            if UNREADABLE in self.report.skipped:
-                meta.put(connection, PARTLY, "yes")
-            else:
-                meta.remove(connection, PARTLY)
-            meta.remove(connection, UNDER_WAY)
 
-        await self.database.write(work)
+def _finished(connection: Connection, *, partly: bool) -> None:
+    meta.put(connection, DONE, "yes")
+    meta.remove(connection, UNDER_WAY)
+    if partly:
+        meta.put(connection, PARTLY, "yes")
+    else:
+        meta.remove(connection, PARTLY)

@@ -41,8 +41,8 @@ class Importer:
     async def run(self) -> Report:
         """Import what is new. Can be cancelled, and run again, at any time. Raises `StorageError`, `DatabaseError`."""
         batch = Batch(self._database, self._tree, self.report)
-        await batch.do(imports.unprotect)
-        await batch.flush()
+        if await self._database.read(imports.is_protected):
+            await batch.do(imports.unprotect)
         await self._blobs(batch)
         await self._names(batch)
         await self._absent(batch)

@@ -40,8 +40,11 @@ def fsync_directory(path: Path) -> None:
         os.close(file)
 
 
-def make_directories(directory: Path) -> list[Path]:
-    """Make a directory and those above it, also while others remove some of them; gives those that were made. Raises `OSError`."""
+def make_directories(directory: Path, root: Path) -> list[Path]:
+    """Make a directory and those above it below `root`, also while others remove some of them; gives those that were made.
+
+    `root` itself is not made: where it is not there, its disk has gone away. Raises `OSError`.
+    """
     made = []
     wanted = [directory]
     for _ in range(MOST_TRIES):
@@ -50,6 +53,8 @@ def make_directories(directory: Path) -> list[Path]:
         except FileExistsError:
             wanted.pop()
         except FileNotFoundError:
+            if wanted[-1].parent == root:
+                raise OSError(errno.ENODEV, "it is not there any more: is its disk not mounted?", str(root)) from None
             wanted.append(wanted[-1].parent)
         else:
             made.append(wanted.pop())
@@ -73,7 +78,7 @@ class Directories:
 
     def make(self, directory: Path) -> list[Path]:
         """Make `directory` and those above it; gives those whose names are not known to be durable, topmost first."""
-        self._durable.difference_update(make_directories(directory))
+        self._durable.difference_update(make_directories(directory, self._root))
         missing = []
         level = directory
         while level not in self._durable and level != self._root.parent:

@@ -70,6 +70,8 @@ class FilesystemBlobStore:
 
     def __init__(self, root: Path, reserve: int = 0, database: Path | None = None) -> None:
         self._root = root / paths.ROOT
+        with suppress(OSError):  # where it cannot be made, what needs it says why
+            self._root.mkdir(parents=True, exist_ok=True)
         self._database = database
         self._reserve = reserve
         self._directories = Directories(self._root)
@@ -109,7 +111,7 @@ class FilesystemBlobStore:
     async def hold(self, key: UploadKey, wait: float) -> Upload:
         directory = self._path(paths.upload(key.repository, key.id))
         with translated():
-            held = await hold_files(directory, key.started, wait, self._writers)
+            held = await hold_files(directory, self._root, key.started, wait, self._writers)
         return FilesystemUpload(held, directory, self._commit, self.check_room, self._writers)
 
     def _commit(self, source: Path, digest: Digest) -> None:
@@ -163,7 +165,7 @@ class FilesystemBlobStore:
         try:
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directories(path.parent, self._root)
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             view = memoryview(content)
@@ -184,7 +186,7 @@ class FilesystemBlobStore:
         moved = []
         for target in targets:
             away = self._temporary()
-            make_directories(away.parent)
+            make_directories(away.parent, self._root)
             with suppress(FileNotFoundError):
                 os.rename(target, away)
                 moved.append(away)
@@ -201,7 +203,7 @@ class FilesystemBlobStore:
         try:
             os.unlink(file)
         except FileNotFoundError:
-            make_directories(self._path(paths.TEMPORARY))  # where the disk is not there, nothing is known of the file
+            make_directories(self._path(paths.TEMPORARY), self._root)  # where the disk is not there, nothing is known of the file
         with suppress(OSError):
             os.rmdir(file.parent)
         for level in (file.parent, file.parent.parent):
@@ -222,8 +224,7 @@ class FilesystemBlobStore:
             try:
                 state = os.statvfs(self._root)
             except FileNotFoundError:
-                make_directories(self._root)
-                state = os.statvfs(self._root)
+                raise StorageError(f"{self._root} is not there any more: is its disk not mounted?") from None
         if state.f_flag & os.ST_RDONLY or not os.access(self._root, os.W_OK):
             raise StorageReadOnly
         if self._database and _free(os.statvfs(self._database)) < self._reserve:

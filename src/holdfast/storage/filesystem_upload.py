@@ -47,9 +47,9 @@ class Held:
         os.close(self.lock)
 
 
-def _hold(directory: Path, started: str) -> Held | None:
+def _hold(directory: Path, root: Path, started: str) -> Held | None:
     try:
-        lock = _open(directory, "startedat")
+        lock = _open(directory, root, "startedat")
     except FileNotFoundError:  # somebody removes the directory at this moment
         return None
     try:
@@ -57,7 +57,7 @@ def _hold(directory: Path, started: str) -> Held | None:
         if _is_in_place(directory / "startedat", lock):
             if os.fstat(lock).st_size == 0:
                 os.write(lock, started.encode())
-            return Held(_open(directory, "data"), lock)
+            return Held(_open(directory, root, "data"), lock)
     except (BlockingIOError, FileNotFoundError):
         pass
     except BaseException:
@@ -67,12 +67,12 @@ def _hold(directory: Path, started: str) -> Held | None:
     return None
 
 
-def _open(directory: Path, name: str) -> int:
+def _open(directory: Path, root: Path, name: str) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
         return os.open(directory / name, flags, 0o666)
     except FileNotFoundError:
-        make_directories(directory)
+        make_directories(directory, root)
         return os.open(directory / name, flags, 0o666)
 
 
@@ -84,7 +84,7 @@ def _is_in_place(path: Path, file: int) -> bool:
         return False
 
 
-async def hold_files(directory: Path, started: str, wait: float, pool: Executor) -> Held:
+async def hold_files(directory: Path, root: Path, started: str, wait: float, pool: Executor) -> Held:
     """Open an upload's files and lock it, making it if needed. Raises `UploadBusy` after `wait` seconds.
 
     An upload that was committed or removed while this waited is not the same any more, and what it was is left alone.
@@ -92,7 +92,7 @@ async def hold_files(directory: Path, started: str, wait: float, pool: Executor)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
     while True:
-        trying = loop.run_in_executor(pool, _hold, directory, started)
+        trying = loop.run_in_executor(pool, _hold, directory, root, started)
         try:
             held = await asyncio.shield(trying)
         except asyncio.CancelledError:

@@ -14,21 +14,32 @@ PROTECTED = "protected "
 
 @dataclass(slots=True)
 class Known:
-    """A repository as the database has it: the digests of its blobs, of its manifests by that of their bytes, and its tags' targets."""
+    """A repository as the database has it: the digests of its blobs, those by any name, of its manifests by that of their bytes, its tags'
+    targets, and the ids of its uploads.
+    """
 
     blobs: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
     manifests: dict[str, list[Digest]] = field(default_factory=dict)
     tags: dict[str, Digest] = field(default_factory=dict)
+    uploads: set[str] = field(default_factory=set)
 
 
 def known(connection: Connection, repository: str) -> Known:
     """All that a repository has; nothing where there is no such repository."""
     found = Known()
+    rows = connection.all("SELECT id FROM uploads WHERE repository = ?", repository)
+    found.uploads.update(text(upload) for (upload,) in rows)
     repository_id = numbered(connection, repository)
     if repository_id is None:
         return found
     rows = connection.all("SELECT digest FROM repository_blobs WHERE repository_id = ?", repository_id)
     found.blobs.update(text(digest) for (digest,) in rows)
+    rows = connection.all(
+        "SELECT a.digest FROM aliases a JOIN repository_blobs l ON l.digest = a.target WHERE l.repository_id = ?",
+        repository_id,
+    )
+    found.names |= found.blobs | {text(digest) for (digest,) in rows}
     rows = connection.all("SELECT blob, digest FROM manifests WHERE repository_id = ? ORDER BY digest", repository_id)
     for blob, digest in rows:
         found.manifests.setdefault(text(blob), []).append(Digest(text(digest)))
@@ -156,6 +167,11 @@ def protect(connection: Connection, holder: str, digests: Sequence[Digest], now:
             digest,
             now,
         )
+
+
+def is_protected(connection: Connection) -> bool:
+    """Tell whether anything is protected."""
+    return connection.one("SELECT 1 FROM claims WHERE holder LIKE ? LIMIT 1", f"{PROTECTED}%") is not None
 
 
 def unprotect(connection: Connection) -> None:
