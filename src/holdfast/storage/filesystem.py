@@ -203,7 +203,8 @@ class FilesystemBlobStore:
         try:
             os.unlink(file)
         except FileNotFoundError:
-            make_directories(self._path(paths.TEMPORARY), self._root)  # where the disk is not there, nothing is known of the file
+            # Where the disk is not there, nothing is known of the file.
+            make_directories(self._path(paths.TEMPORARY), self._root)
         with suppress(OSError):
             os.rmdir(file.parent)
         for level in (file.parent, file.parent.parent):
