@@ -52,7 +52,9 @@ class Reader:
     def push(self, *names: str) -> None:
         """Push a new image under some names."""
         self.machine.answers("http://localhost:5000/v2/")
-        words = push(self.machine, self.directory / str(self.runs), *names)
+        place = self.directory / str(self.runs)
+        place.mkdir(exist_ok=True)
+        words = push(self.machine, place, *names)
         self.images |= dict.fromkeys(names, words)
 
 
