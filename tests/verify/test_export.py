@@ -11,7 +11,6 @@ DAMAGES: dict[str, Callable[[Stopped], object]] = {
     "all repositories": lambda it: remove(it.tree / "repositories"),
     "a tag": lambda it: remove(it.tag_link().parent.parent),
     "an empty tag link": lambda it: it.tag_link().write_text(""),
-    "a tag link that says something else": lambda it: it.tag_link().write_text(it.artifact.digest),
     "a manifest's link": lambda it: remove(it.revision(it.image)),
     "a media type": lambda it: remove(it.revision(it.artifact)),
     "a layer's link": lambda it: remove(it.layer_link()),
@@ -36,6 +35,31 @@ def test_what_was_lost_is_written_again(tmp_path: Path, damage: Callable[[Stoppe
     assert files(it.server.root) == before
     assert it.report("export")["numbers"] == {"repositories": 1}
     it.pull_all()
+
+
+def test_a_tag_that_registry2_moved_stays_there_unless_told_otherwise(tmp_path: Path) -> None:
+    it = stopped(tmp_path)
+    before = files(it.server.root)
+    it.tag_link().write_text(it.artifact.digest)
+    report = it.report("export")
+    assert report["skipped"]["a tag that the tree has elsewhere"]["examples"] == ["a/b: v1"]
+    assert it.tag_link().read_text() == it.artifact.digest
+    it.report("export", "--overwrite")
+    assert files(it.server.root) == before
+
+
+def test_a_tree_that_the_database_does_not_know_is_not_written(tmp_path: Path) -> None:
+    it = stopped(tmp_path)
+    before = files(it.server.root)
+    remove(it.server.root / "holdfast")
+    for arguments in ([], ["--prune"]):
+        refused = it.command("export", *arguments)
+        assert refused.returncode == 1
+        assert "let `holdfast import` read it first" in refused.stderr
+    assert files(it.server.root) == before
+    it.report("import")
+    it.report("export", "--prune")
+    assert files(it.server.root) == before
 
 
 def test_links_that_the_database_does_not_know_stay_unless_pruned(tmp_path: Path) -> None:

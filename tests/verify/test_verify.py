@@ -34,7 +34,6 @@ DAMAGED = "a blob whose bytes do not have its digest"
 DAMAGES = {
     "a tag's link is gone": Damage(lambda it: remove(it.tag_link().parent.parent), NO_LINK),
     "a tag's link is empty": Damage(lambda it: it.tag_link().write_text(""), NO_LINK),
-    "a tag's link says something else": Damage(lambda it: it.tag_link().write_text(it.artifact.digest), NO_LINK),
     "a manifest's link is gone": Damage(lambda it: remove(it.revision(it.image)), NO_LINK),
     "a layer's link is gone": Damage(lambda it: remove(it.layer_link()), NO_LINK),
     "a manifest's bytes are gone": Damage(lambda it: remove(it.blob_file(it.image)), "a blob whose bytes are gone"),
@@ -63,6 +62,36 @@ def test_damage_is_found_and_mended(tmp_path: Path, damage: Damage) -> None:
             repository.get(f"blobs/{it.layer.digest}").expect(404)
             repository.push_blob(it.layer)
         assert it.report("verify")["found"]["skipped"] == {}
+    it.pull_all()
+
+
+def test_a_tag_that_registry2_moved_is_taken_over(tmp_path: Path) -> None:
+    it = stopped(tmp_path)
+    it.tag_link().write_text(it.artifact.digest)
+    assert "a tag that the tree has elsewhere" in it.report("verify", "--repair")["found"]["skipped"]
+    with it.server as server:
+        answer = Repository(Client(server), "a/b").get("manifests/v1").expect(200)
+    assert answer.body == it.artifact.body
+
+
+def test_bytes_that_are_right_again_are_served_again(tmp_path: Path) -> None:
+    it = stopped(tmp_path)
+    content = it.blob_file(it.layer).read_bytes()
+    flip(it.blob_file(it.layer))
+    it.report("verify", "--repair", status=1)
+    it.blob_file(it.layer).write_bytes(content)
+    assert it.report("verify", "--repair")["left"]["skipped"] == {}
+    it.pull_all()
+
+
+def test_a_repair_needs_the_tree(tmp_path: Path) -> None:
+    it = stopped(tmp_path)
+    (it.server.root / "docker").rename(tmp_path / "away")
+    refused = it.command("verify", "--repair")
+    assert refused.returncode == 1
+    assert "is a disk not mounted?" in refused.stderr
+    remove(it.server.root / "docker")
+    (tmp_path / "away").rename(it.server.root / "docker")
     it.pull_all()
 
 

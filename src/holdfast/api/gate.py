@@ -50,5 +50,4 @@ class Gate:
     async def progress(self) -> dict[str, object]:
         """How far it is: numbers of what has been read, as in the report of an import."""
         text = await self._database.read(lambda c: meta.get(c, UNDER_WAY))
-        position = json.loads(text) if text else {}
-        return {"after": position.get("after", ""), **position.get("numbers", {})}
+        return dict(json.loads(text)["numbers"]) if text else {}

@@ -4,16 +4,18 @@ crash left, and takes over what registry:2 wrote.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 import structlog
 
 from holdfast.app import place as places
 from holdfast.app.place import Place, PlaceError
-from holdfast.metadata.port import Connection, Database
+from holdfast.metadata.port import Connection, Database, DatabaseFull
 from holdfast.metadata.queries import blobs, imports, meta, repositories
+from holdfast.registry.claims import COLLECTION, attempt
 from holdfast.registry.clock import Clock
 from holdfast.registry.import_batch import DONE, UNDER_WAY
 from holdfast.registry.importing import Importer
@@ -22,7 +24,11 @@ from holdfast.registry.tree import TreeWriter
 from holdfast.storage import paths
 from holdfast.storage.filesystem_links import FilesystemLinkReader
 from holdfast.storage.locks import Locks
-from holdfast.storage.port import BlobStore
+from holdfast.storage.port import BlobStore, StorageFull
+
+SAMPLE = 1000
+PATIENCE = 5.0
+"""Seconds to wait for a collection that is under way."""
 
 TELL_EVERY = 10.0
 """Seconds between two lines that tell how far an import is."""
@@ -55,22 +61,32 @@ class Beginning:
         """
         async with self.locks.hold("start"):
             await recognise(self.database, self.store, self.place)
-            first = await self.database.read(lambda c: meta.get(c, "start")) != start
-            written = await self.tree.drain(adopt=first)
-            if written:
-                log.info("wrote links that were left unwritten", links=written)
-            if first:
-                await self.take_over()
-                taken = str(places.taken_at(self.place))
-                await self.database.write(lambda c: _begun(c, start, taken))
+            try:
+                await self._catch_up(start)
+            except (StorageFull, DatabaseFull) as error:
+                if await self.database.read(_is_due):
+                    raise
+                log.error("no room: what is left to do is done at the next start", error=str(error))
+
+    async def _catch_up(self, start: str) -> None:
+        first = await self.database.read(lambda c: meta.get(c, "start")) != start
+        written = await self.tree.drain(adopt=first)
+        if written:
+            log.info("wrote links that were left unwritten", links=written)
+        if first:
+            await self.take_over()
+            taken = str(places.taken_at(self.place))
+            await self.database.write(lambda c: _begun(c, start, taken))
 
     async def take_over(self, *, quiet: bool = False) -> Report:
         """Import what the database does not know; the result is logged unless `quiet`. Raises as `run`."""
         if self.place.root is None:
             return Report()
         links = FilesystemLinkReader(self.place.root)
-        importer = Importer(self.database, self.store, links, self.tree, self.clock)
-        async with _telling(importer.report, whole=await self.database.read(_is_due)):
+        async with AsyncExitStack() as stack:
+            alone = await attempt(self.locks, COLLECTION, stack, PATIENCE)
+            importer = Importer(self.database, self.store, links, self.tree, self.clock, alone=alone)
+            await stack.enter_async_context(_telling(importer.report, whole=await self.database.read(_is_due)))
             report = await importer.run()
         if not quiet:
             tell(report)
@@ -117,6 +133,23 @@ def _numbers(report: Report) -> dict[str, int]:
     return {name.replace(" ", "_"): number for name, number in report.numbers.items() if number}
 
 
+async def check_knowledge(database: Database, store: BlobStore, place: Place) -> None:
+    """Raise `PlaceError` unless a database knows all of the tree that belongs to it, so that the tree can be written from it."""
+    found = (await store.read_file(paths.INSTANCE) or b"").decode("ascii", "replace").strip()
+    known, due = await database.read(lambda c: (meta.get(c, "instance"), _is_due(c)))
+    if due or not known or (found and found != known):
+        raise PlaceError(
+            f"the database in {place.metadata} does not know all that is in {place.root}: let `holdfast import` read it first,"
+            " or set metadata.path to the directory of the database that belongs to it"
+        )
+
+
+async def _is_another(database: Database, root: Path) -> bool:
+    """Whether a tree that says nothing of its database has none of the repositories that this one knows."""
+    names = await database.read(lambda c: imports.names(c, "", SAMPLE))
+    return places.has(root, "repositories") and await FilesystemLinkReader(root).absent(names) == names
+
+
 def _founded(connection: Connection, *, empty: bool) -> str:
     """Give a new database its id; of an `empty` tree everything is known."""
     if empty:
@@ -131,18 +164,23 @@ async def recognise(database: Database, store: BlobStore, place: Place) -> None:
     known = await database.read(lambda c: meta.get(c, "instance"))
     found = (await store.read_file(paths.INSTANCE) or b"").decode("ascii", "replace").strip()
     repositories_known, blobs_known = await database.read(
-        lambda c: (not repositories.are_none(c), imports.has_blobs(c))
+        lambda c: (not repositories.are_none(c) and imports.is_clean(c), imports.has_blobs(c))
     )
     if found and found != known and (repositories_known or blobs_known):
         raise PlaceError(
             f"{place.root} was filled by a registry whose database is not the one in {place.metadata}; set metadata.path to the"
             " directory that has it, or move this database away: the names are then read from the tree"
         )
+    if known and repositories_known and not found and await _is_another(database, place.root):
+        raise PlaceError(
+            f"{place.root} has none of the repositories that the database in {place.metadata} knows; set metadata.path to the directory of"
+            " the database that belongs to it, or move this database away: the names are then read from the tree"
+        )
     for part, expected in (("repositories", repositories_known), ("blobs/sha256", blobs_known)):
         if expected and not places.has(place.root, part):
             raise PlaceError(
                 f"{place.root / paths.ROOT / part} is empty, but the database in {place.metadata} knows what was there: is a disk"
-                " not mounted? If it is gone for good, restore it, or remove the database as well"
+                " not mounted? If links alone were lost, `holdfast export` writes them again"
             )
     if found and not known:
         log.warning(

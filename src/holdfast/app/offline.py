@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from holdfast.app import place as places
 from holdfast.app.back_ends import back_ends
-from holdfast.app.begin import Beginning, recognise
+from holdfast.app.begin import Beginning, check_knowledge, recognise
 from holdfast.app.place import Place, PlaceError
 from holdfast.config.settings import Settings
 from holdfast.metadata.port import Database
@@ -70,10 +70,14 @@ async def import_tree(settings: Settings) -> Report:
         return await _beginning(data).take_over(quiet=True)
 
 
-async def export_tree(settings: Settings, *, prune: bool, tell: Tell) -> Report:
-    """Write the tree from the database; with `prune`, remove the links that the database does not know. Raises as `opened`."""
+async def export_tree(settings: Settings, *, prune: bool, overwrite: bool, tell: Tell) -> Report:
+    """Write the tree from the database; with `prune`, remove the links that the database does not know; with `overwrite`, also write tags that
+    the tree has elsewhere. Raises as `opened`.
+    """
     async with opened(settings, "exporting", alone=True) as data:
-        return await Exporter(data.database, data.store, data.links, data.tree, tell).run(prune=prune)
+        await check_knowledge(data.database, data.store, data.place)
+        exporter = Exporter(data.database, data.store, data.links, data.tree, tell)
+        return await exporter.run(prune=prune, overwrite=overwrite)
 
 
 async def verify(settings: Settings, *, hashing: bool, tell: Tell) -> Report:
@@ -85,6 +89,7 @@ async def verify(settings: Settings, *, hashing: bool, tell: Tell) -> Report:
 async def repair(settings: Settings, *, hashing: bool, tell: Tell) -> tuple[Report, Report]:
     """Check and repair: what was found, and what is left. Raises as `opened`."""
     async with opened(settings, "repairing", alone=True) as data:
+        await recognise(data.database, data.store, data.place)
         await data.tree.drain(adopt=True)
         found = await Verifier(data.database, data.store, data.links, data.tree, tell).run(repair=True, hashing=hashing)
         await _beginning(data).take_over(quiet=True)

@@ -156,3 +156,5 @@ def has(root: Path, part: str) -> bool:
             return any(True for _ in entries)
     except FileNotFoundError:
         return False
+    except OSError:
+        return True  # there is something, and whoever reads it says what is wrong with it

@@ -93,16 +93,17 @@ def import_(path: str | None, as_json: bool) -> None:
 @click.command()
 @_config
 @click.option("--prune", is_flag=True, help="Also remove links that the database does not know.")
+@click.option("--overwrite", is_flag=True, help="Also write tags that the tree has on another manifest.")
 @_json
-def export(path: str | None, prune: bool, as_json: bool) -> None:
+def export(path: str | None, prune: bool, overwrite: bool, as_json: bool) -> None:
     """Write the links of the tree on disk again, from the database.
 
-    The server keeps them in step all the time; this is for a tree that was damaged or lost. Where they differ the database is right. No server may
-    use the directory meanwhile.
+    The server keeps them in step all the time; this is for a tree that was damaged or lost: links that are missing or damaged are written, also
+    those of what registry:2 deleted since the server ran. No server may use the directory meanwhile.
     """
     from holdfast.app.offline import export_tree  # noqa: PLC0415
 
-    report = _run(path, lambda settings: export_tree(settings, prune=prune, tell=_Progress()))
+    report = _run(path, lambda settings: export_tree(settings, prune=prune, overwrite=overwrite, tell=_Progress()))
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
     else:

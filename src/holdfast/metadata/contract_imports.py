@@ -48,11 +48,9 @@ class ImportsContract(EmptyDatabase):
 
     @on_connection
     def test_blobs_by_the_begin_of_their_digests(self, c: Connection) -> None:
-        assert not imports.has_blobs(c)
         for name, state in (("x", "live"), ("y", "condemned"), ("z", "deleting"), ("w", "quarantined")):
             imports.store(c, digest(name), 7, NOW)
             set_state(c, name, state)
-        assert imports.has_blobs(c)
         assert imports.stored(c, "sha256:") == {digest("x"): 7, digest("y"): 7}
         assert imports.stored(c, digest("x")[:9]) == {digest("x"): 7}
         assert imports.present(c, [digest(name) for name in "xyzwv"]) == {digest("x"): 7, digest("y"): 7}
@@ -128,8 +126,57 @@ class ImportsContract(EmptyDatabase):
         assert not imports.has_blob(c, digest("y"))
         assert blobs.find(c, "a", digest("x")) is None
         assert blobs.missing(c, "a", [digest("x")]) == [digest("x")]
+        assert imports.is_quarantined(c, digest("x"))
         blobs.claim(c, "push", digest("x"), 10, NOW)
+        assert blobs.find(c, "a", digest("x")) is None, "its bytes are not in place yet"
+        blobs.settle(c, "push")
+        assert blobs.claimed(c, "push") is None
         assert blobs.find(c, "a", digest("x")) == Blob(digest("x"), 10)
+        assert not imports.is_quarantined(c, digest("x"))
+        imports.release(c, digest("x"))
+        imports.quarantine(c, digest("x"))
+        imports.release(c, digest("x"))
+        assert blobs.find(c, "a", digest("x")) == Blob(digest("x"), 10)
+
+    @on_connection
+    def test_a_blob_whose_deletion_was_not_finished_is_taken_back(self, c: Connection) -> None:
+        for name in "xyz":
+            add_blob(c, "a", name)
+            set_state(c, name, "deleting" if name in "xy" else "quarantined")
+        assert imports.deleting(c, "sha256:") == {digest("x"), digest("y")}
+        assert imports.revive(c, [digest(name) for name in "xz"]) == 1
+        assert imports.deleting(c, "sha256:") == {digest("y")}
+        assert blobs.find(c, "a", digest("x")) == Blob(digest("x"), 10)
+
+    @on_connection
+    def test_whether_anything_has_bytes(self, c: Connection) -> None:
+        imports.store(c, digest("x"), 7, NOW)
+        assert not imports.has_blobs(c)
+        imports.link(c, repositories.make(c, "a", NOW), digest("x"), NOW)
+        assert imports.has_blobs(c)
+
+    @on_connection
+    def test_a_link_that_was_written_later_makes_its_blob_younger(self, c: Connection) -> None:
+        imports.store(c, digest("x"), 7, NOW)
+        number = repositories.make(c, "a", NOW)
+        imports.link(c, number, digest("x"), NOW + 5)
+        imports.link(c, number, digest("x"), NOW + 2)
+        assert blobs.untouched(c, digest("x"), NOW + 5)
+        assert not blobs.untouched(c, digest("x"), NOW + 4)
+
+    @on_connection
+    def test_what_a_dirty_row_tells_of_is_known_or_was_deleted(self, c: Connection) -> None:
+        add_blob(c, "a", "x")
+        add_tag(c, "a", "latest", add_manifest(c, "a", "m", algorithm="sha512"))
+        rows = [
+            ("blob", digest("x")),
+            ("manifest", digest("m")),
+            ("tag", "latest"),
+            ("repository", "a"),
+            ("tag", "old"),
+        ]
+        found = [dirty.is_known(c, dirty.DirtyRow(0, "a", kind, name, None)) for kind, name in rows]
+        assert found == [True, True, True, False, False]
 
     @on_connection
     def test_manifests_that_lack_blobs(self, c: Connection) -> None:

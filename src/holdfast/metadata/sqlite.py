@@ -108,6 +108,7 @@ class SQLiteDatabase:
     def __init__(self, directory: Path | None, mode: Mode = "shared") -> None:
         """Open the database in `directory` (None: in memory, for this process alone), making and migrating it as needed."""
         self._mode = mode
+        self._directory = directory
         self._write_lock = -1
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -198,16 +199,10 @@ class SQLiteDatabase:
             return cast(T, await asyncio.shield(job.future))
 
     async def check(self) -> list[str]:
-        def work(connection: Connection) -> list[str]:
-            found = [str(line) for (line,) in connection.all("PRAGMA integrity_check(100)") if line != "ok"]
-            broken = connection.all("PRAGMA foreign_key_check")
-            return found + [
-                f"{table!r}: row {row!r} refers to a row of {other!r} that is not there"
-                for table, row, other, _ in broken
-            ]
-
         try:
-            return await self.write(work)
+            if self._mode == "shared" and self._directory:
+                return await asyncio.to_thread(_check_apart, self._directory / FILE)
+            return await self.write(_check)
         except DatabaseError as error:
             return [str(error)]
 
@@ -306,6 +301,24 @@ def _stable(connection: apsw.Connection) -> apsw.Connection:
     """
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     return connection
+
+
+def _check_apart(path: Path) -> list[str]:
+    """Check a database that others go on writing to."""
+    with translated():
+        connection = _connected_to(f"{path.absolute().as_uri()}?mode=ro")
+        try:
+            return _check(SQLiteConnection(connection))
+        finally:
+            connection.close()
+
+
+def _check(connection: Connection) -> list[str]:
+    found = [str(line) for (line,) in connection.all("PRAGMA integrity_check(100)") if line != "ok"]
+    broken = connection.all("PRAGMA foreign_key_check")
+    return found + [
+        f"{table!r}: row {row!r} refers to a row of {other!r} that is not there" for table, row, other, _ in broken
+    ]
 
 
 def _connect_read_only(path: Path) -> apsw.Connection:

@@ -15,7 +15,7 @@ from holdfast.model.manifests import LARGEST, parse_manifest
 from holdfast.registry.import_batch import Batch, Operation
 from holdfast.registry.manifests import SMALL, remove_manifest
 from holdfast.storage import paths
-from holdfast.storage.links import Link, LinkReader, RepositoryLinks
+from holdfast.storage.links import UNREADABLE, Link, LinkReader, RepositoryLinks
 
 AT_ONCE = 128
 BYTES_AT_ONCE = 8 * 1024 * 1024
@@ -106,6 +106,10 @@ class Comparison:
         sizes = await self._present(list(new))
         for digest in new.keys() - sizes.keys():
             self.batch.report.skip(NO_MANIFEST, f"{new[digest][0]}/link")
+        for digest in [digest for digest, size in sizes.items() if size > LARGEST]:
+            self.batch.report.skip(TOO_LARGE, f"{new[digest][0]}/link")
+            await self._protect(digest, b"")
+            del sizes[digest]
         for group in _groups(sizes):
             contents = await self.reader.contents(group, LARGEST)
             types = await self.reader.media_types(self.name, group)
@@ -116,15 +120,14 @@ class Comparison:
         self, digest: Digest, place: str, link: Link, content: bytes | None, media_type: str
     ) -> None:
         if content is None:
-            self.batch.report.skip(TOO_LARGE, f"{place}/link")
-            await self._protect(digest, b"")
+            self.batch.report.skip(UNREADABLE, f"{place}/link")
             return
         if len(content) <= SMALL:
             read = _read(digest, content, media_type)
         else:
             read = await asyncio.to_thread(_read, digest, content, media_type)
-        if isinstance(read, str):
-            self.batch.report.skip(read, f"{place}/link")
+        if isinstance(read, tuple):
+            self.batch.report.skip(read[0], f"{place}/link{read[1]}")
             await self._protect(digest, content)
             return
         self.known.manifests[digest] = [digest]
@@ -147,13 +150,16 @@ class Comparison:
 
     async def _new_tags(self) -> None:
         for tag, link in self.links.tags.items():
+            before = self.known.tags.get(tag)
+            if link.broken and before and self._is_shown(before):
+                self.batch.rewrite(self.name, "tag", tag)
+                continue
             if link.target is None:
                 continue
-            before = self.known.tags.get(tag)
             digests = self.known.manifests.get(link.target)
             if link.target not in self.links.revisions or not digests:
                 self.batch.report.skip(DANGLING, paths.current_link(self.name, tag))
-                if before:
+                if before and self.links.readable:
                     await self.batch.do(self._untag(tag))
                 continue
             if link.broken:
@@ -161,6 +167,10 @@ class Comparison:
             if before not in digests:
                 self.batch.report.count("tags")
                 await self.batch.do(self._tag(tag, digests[0], link.written))
+
+    def _is_shown(self, digest: Digest) -> bool:
+        """Whether the tree has a manifest that the database knows."""
+        return any(digest in digests and blob in self.links.revisions for blob, digests in self.known.manifests.items())
 
     def _tag(self, tag: str, digest: Digest, written: int) -> Operation:
         def work(connection: Connection) -> None:
@@ -222,11 +232,11 @@ def _groups(sizes: dict[Digest, int]) -> Iterator[list[Digest]]:
         yield group
 
 
-def _read(digest: Digest, content: bytes, media_type: str) -> Pushed | str:
-    """The manifest, or why it cannot be used."""
+def _read(digest: Digest, content: bytes, media_type: str) -> Pushed | tuple[str, str]:
+    """The manifest, or why it cannot be used, with the details."""
     if digest_of(content) != digest:
-        return OTHER_BYTES
+        return OTHER_BYTES, ""
     try:
         return Pushed(digest, digest, content, parse_manifest(content, media_type))
     except Failure as failure:
-        return SCHEMA_1 if "schema 1" in failure.message else f"{NOT_MANIFEST}: {failure.message}"
+        return (SCHEMA_1, "") if "schema 1" in failure.message else (NOT_MANIFEST, f": {failure.message}")

@@ -25,6 +25,11 @@ class Difference:
     database: str | None
 
     @property
+    def is_moved(self) -> bool:
+        """Whether it is a tag that both have, on different manifests."""
+        return bool(self.kind == "tag" and self.tree and self.database)
+
+    @property
     def row(self) -> DirtyRow:
         """What lets the link be written as the database has it."""
         return DirtyRow(0, self.repository, self.kind, self.name, None)
@@ -32,7 +37,7 @@ class Difference:
 
 async def differences(database: Database, reader: LinkReader, repository: str) -> list[Difference]:
     """All differences of a repository, in the order in which links are written: blobs, manifests, tags. Raises `DatabaseError`."""
-    links = await reader.scan(repository)
+    links = await reader.scan(repository, thoroughly=True)
     known = await database.read(lambda c: imports.known(c, repository))
     blob_of = {digest: blob for blob, digests in known.manifests.items() for digest in digests}
     return [

@@ -13,7 +13,7 @@ from holdfast.storage.links import LinkReader
 from holdfast.storage.port import BlobStore
 
 NOT_KNOWN = "a link that the database does not know"
-NO_BYTES = "a blob whose bytes are gone"
+MOVED = "a tag that the tree has elsewhere"
 
 
 class Exporter:
@@ -27,21 +27,25 @@ class Exporter:
         self._tell = tell
         self._report = Report()
 
-    async def run(self, *, prune: bool) -> Report:
-        """Write what is lacking; with `prune`, remove links that the database does not know. Raises `StorageError`, `DatabaseError`."""
+    async def run(self, *, prune: bool, overwrite: bool) -> Report:
+        """Write what is lacking; with `prune`, remove links that the database does not know; with `overwrite`, also write tags that the tree has
+        elsewhere, which registry:2 may have moved. Raises `StorageError`, `DatabaseError`.
+        """
         report = self._report
         await self._tree.drain(adopt=False)
         for name in await all_repositories(self._database, self._reader):
             self._tell(name, report.numbers)
             report.count("repositories")
             for difference in await differences(self._database, self._reader, name):
-                await self._settle(difference, prune=prune)
+                await self._settle(difference, prune=prune, overwrite=overwrite)
             for blob in await self._database.read(lambda c, n=name: imports.known(c, n).manifests):  # type: ignore[misc]
                 await self._put_manifest(Digest(blob))
         return report
 
-    async def _settle(self, difference: Difference, *, prune: bool) -> None:
-        if difference.database is not None:
+    async def _settle(self, difference: Difference, *, prune: bool, overwrite: bool) -> None:
+        if difference.is_moved and not overwrite:
+            self._report.skip(MOVED, f"{difference.repository}: {difference.name}")
+        elif difference.database is not None:
             self._report.count("links written")
             await self._tree.write_now(difference.row)
         elif prune:

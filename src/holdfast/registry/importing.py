@@ -19,16 +19,19 @@ from holdfast.registry.comparison import BY, Comparison
 from holdfast.registry.import_batch import Batch
 from holdfast.registry.report import Report
 from holdfast.registry.tree import TreeWriter
-from holdfast.storage.links import LinkReader, Oddity, RepositoryLinks
+from holdfast.storage.links import LinkReader, Oddity, RepositoryLinks, Shard
 from holdfast.storage.port import BlobStore
 
 PAGE = 500
 
 
 class Importer:
-    """Imports a tree into the database that belongs to it. Nobody else may write to either meanwhile."""
+    """Imports a tree into the database that belongs to it. Nobody else may write to either meanwhile; `alone`: no garbage is collected either."""
 
-    def __init__(self, database: Database, store: BlobStore, links: LinkReader, tree: TreeWriter, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, store: BlobStore, links: LinkReader, tree: TreeWriter, clock: Clock, *, alone: bool
+    ) -> None:
+        self._alone = alone
         self._database = database
         self._store = store
         self._links = links
@@ -57,6 +60,7 @@ class Importer:
             self._tell(shard.oddities)
             if not shard.prefix:
                 continue
+            await self._revive(shard)
             known = await self._database.read(lambda c, p=shard.prefix: imports.stored(c, p))  # type: ignore[misc]
             found, oddities = await self._links.stored(sorted(shard.digests - known.keys()))
             self._tell(oddities)
@@ -67,6 +71,15 @@ class Importer:
             for digest in known.keys() - shard.digests:
                 await batch.do(lambda c, d=digest: self._lose(c, d))  # type: ignore[misc]
         await batch.flush()
+
+    async def _revive(self, shard: Shard) -> None:
+        """Take back blobs that a collection was killed in the middle of deleting: registry:2 may have taken them since."""
+        if not self._alone:
+            return
+        deleting = await self._database.read(lambda c: imports.deleting(c, shard.prefix))
+        if deleting:
+            there, _ = await self._links.stored(sorted(deleting & shard.digests))
+            await self._database.write(lambda c: imports.revive(c, list(there)))
 
     def _tell(self, oddities: Sequence[Oddity]) -> None:
         for oddity in oddities:

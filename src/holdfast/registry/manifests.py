@@ -90,7 +90,7 @@ class Manifests:
             manifests.put(connection, repository_id, repository, pushed, now, actor)
             for tag in wanted:
                 tags.move(connection, repository_id, repository, tag, pushed.digest, now, actor)
-            blobs.release(connection, holder)
+            blobs.settle(connection, holder)
             return dirty.since(connection, position)
 
         try:
@@ -117,7 +117,7 @@ class Manifests:
         rows = await self.database.write(work)
         if rows is None:
             raise _unknown(repository, reference)
-        await self.tree.write(rows)
+        await self.tree.remove(rows)
 
     async def tags(self, repository: str, page: Page) -> list[str]:
         """A page of tags, and one more where others follow. Raises `Failure(NAME_UNKNOWN)`."""

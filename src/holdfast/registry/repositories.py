@@ -39,4 +39,4 @@ class Repositories:
             dirty.mark(connection, repository, "repository", repository, None)
             return dirty.since(connection, position)
 
-        await self.tree.write(await self.database.write(work))
+        await self.tree.remove(await self.database.write(work))

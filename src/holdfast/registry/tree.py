@@ -53,6 +53,13 @@ class TreeWriter:
             return
         self._forget(rows)
 
+    async def remove(self, rows: Sequence[DirtyRow]) -> None:
+        """As `write`, for what was deleted: the rows are forgotten at once. What a row left by a killed server says of a deletion is not
+        trusted at the next start (`drain`), so one that was acknowledged may not need it.
+        """
+        await self.write(rows)
+        await self._flush()
+
     async def write_now(self, row: DirtyRow) -> None:
         """Bring one link up to date. Raises `StorageError`, `DatabaseError`."""
         await self._write_row(row)
@@ -60,13 +67,16 @@ class TreeWriter:
     async def drain(self, *, adopt: bool) -> int:
         """Write what was left behind by a process that was killed; gives the number of rows.
 
-        `adopt`: the server was stopped meanwhile, so a tag's link that is none of the values that the tag had here was written by
-        registry:2, and wins: it is left for the import. Raises `StorageError`, `DatabaseError`.
+        `adopt`: the server was stopped meanwhile, and registry:2 may have written since. Then a tag's link that is none of the values that the
+        tag had here is its own, and wins; and nothing is removed, since it may have been pushed again: both are left for the import.
+        Raises `StorageError`, `DatabaseError`.
         """
         rows = await self._database.read(lambda c: dirty.since(c, 0))
         foreign = await self._foreign_tags(rows) if adopt else set()
         for row in rows:
-            if row.kind != "tag" or (row.repository, row.name) not in foreign:
+            if (row.repository, row.name) in foreign and row.kind == "tag":
+                continue
+            if not adopt or await self._database.read(lambda c, r=row: dirty.is_known(c, r)):  # type: ignore[misc]
                 await self._write_row(row)
         ids = [row.id for row in rows]
         if ids:
@@ -160,9 +170,17 @@ class TreeWriter:
 
     async def _flush(self) -> None:
         written, self._written = self._written, []
-        if written:
-            with suppress(DatabaseError):
-                await self._database.write(lambda c: dirty.clean(c, written))
+        if not written:
+            return
+        try:
+            await self._database.write(lambda c: dirty.clean(c, written))
+        except DatabaseError:
+            self._written = [*written, *self._written]
+            self._later(self._flush_again())
+
+    async def _flush_again(self) -> None:
+        await asyncio.sleep(RETRY_AFTER)
+        await self._flush()
 
     async def _retry(self, rows: Sequence[DirtyRow]) -> None:
         await asyncio.sleep(RETRY_AFTER)

@@ -202,7 +202,7 @@ class Uploads:
             if linked:
                 dirty.mark(connection, row.repository, "blob", blob, None)
             uploads.close(connection, row.id, digest, now)
-            blobs.release(connection, row.id)
+            blobs.settle(connection, row.id)
             return dirty.since(connection, position)
 
         rows = await self.database.write(work)

@@ -1,6 +1,7 @@
 """Verifying: database, tree and bytes against each other, and repairing what can be.
 
-Repairs lose nothing: a link that the database knows is written again, one that only the tree has is taken over, a manifest whose bytes are
+Repairs lose nothing: a link that the database knows is written again, one that only the tree has is taken over, and so is a tag that it has
+elsewhere (the caller imports the tree afterwards); a manifest whose bytes are
 gone or damaged gets those that the database keeps. A layer whose bytes are gone or damaged is not served any more, so the next push brings it again.
 """
 
@@ -26,9 +27,11 @@ SETTLED = 0.2
 
 DATABASE = "the database is damaged"
 NO_LINK = "a link is missing or wrong"
+MOVED = "a tag that the tree has elsewhere"
 NOT_KNOWN = "a link that the database does not know"
 NO_BYTES = "a blob whose bytes are gone"
 DAMAGED = "a blob whose bytes do not have its digest"
+RIGHT_AGAIN = "a blob that was damaged and is right again, but not served"
 OTHER_SIZE = "a blob whose size is not the recorded one"
 UNREADABLE = "a blob that cannot be read"
 NO_ROW = "a blob that the database does not know"
@@ -64,8 +67,8 @@ class Verifier:
         self._report.skip(why, what)
 
     async def _blobs(self, *, repair: bool, hashing: bool) -> None:
-        known = await self._database.read(lambda c: imports.stored(c, "sha256:"))
         async for shard in self._reader.shards():
+            known = await self._database.read(lambda c, p=shard.prefix: imports.stored(c, p) if p else {})  # type: ignore[misc]
             self._tell(f"blobs {shard.prefix}", self._report.numbers)
             found, oddities = await self._reader.stored(sorted(shard.digests))
             for oddity in (*shard.oddities, *oddities):
@@ -74,9 +77,9 @@ class Verifier:
                 self._report.count("blobs")
                 self._report.count("bytes", stored.size)
                 await self._blob(digest, stored.size, known.pop(digest, None), repair=repair, hashing=hashing)
-        for digest in known:
-            if await self._store.stat(digest) is None and await self._has_row(digest):
-                await self._lost(digest, NO_BYTES, repair=repair)
+            for digest in known:
+                if await self._store.stat(digest) is None and await self._has_row(digest):
+                    await self._lost(digest, NO_BYTES, repair=repair)
 
     async def _has_row(self, digest: Digest) -> bool:
         """Whether the database knows a blob, be it one that is being deleted or was found damaged."""
@@ -91,6 +94,11 @@ class Verifier:
                 return
             if actual not in (digest, None):
                 await self._lost(digest, DAMAGED, repair=repair)
+                return
+            if recorded is None and actual and await self._database.read(lambda c: imports.is_quarantined(c, digest)):
+                self._found(RIGHT_AGAIN, digest, repaired=repair)
+                if repair:
+                    await self._write(lambda c: imports.release(c, digest))
                 return
         if recorded is None and not await self._has_row(digest):
             self._found(NO_ROW, digest, repaired=repair)
@@ -137,8 +145,8 @@ class Verifier:
             if difference.database is None:
                 self._found(NOT_KNOWN, what, repaired=False)
                 continue
-            self._found(NO_LINK, what, repaired=repair)
-            if repair:
+            self._found(MOVED if difference.is_moved else NO_LINK, what, repaired=repair)
+            if repair and not difference.is_moved:
                 await self._tree.write_now(difference.row)
         for digest in await self._database.read(lambda c: imports.lacking(c, name)):
             if await self._database.read(lambda c, d=digest: _lacks(c, name, d)):  # type: ignore[misc]

@@ -110,8 +110,20 @@ class LinksContract:
             found = await reader.scan("a")
             assert {name: (link.target, link.broken) for name, link in found.layers.items()} == {ONE: (ONE, True)}
             assert {name: (link.target, link.broken) for name, link in found.revisions.items()} == {TWO: (TWO, True)}
-            assert {name: (link.target, link.broken) for name, link in found.tags.items()} == {"v1": (ONE, True)}
+            assert {name: (link.target, link.broken) for name, link in found.tags.items()} == {
+                "v1": (ONE, True),
+                "v2": (None, True),
+            }
             assert len(found.oddities) == 5
+
+        self.run(work)
+
+    def test_a_link_that_says_something_else_is_seen_by_a_thorough_look(self) -> None:
+        async def work(_store: BlobStore, reader: LinkReader) -> None:
+            for content in (TWO.encode(), b"\0" * len(ONE)):
+                await self.place(paths.layer_link("a", ONE), content)
+                assert (await reader.scan("a")).layers[ONE].target == ONE
+                assert (await reader.scan("a", thoroughly=True)).layers[ONE].broken
 
         self.run(work)
 
@@ -145,6 +157,9 @@ class LinksContract:
             await self.place(f"{paths.blob(TWO)}.0b1d.tmp", b"two")
             await self.place("blobs/sha256/zz/other", b"")
             shards = [shard async for shard in reader.shards()]
+            assert sorted(shard.prefix for shard in shards if shard.prefix) == [
+                f"sha256:{number:02x}" for number in range(256)
+            ]
             digests = {digest for shard in shards for digest in shard.digests}
             assert all(digest.startswith(shard.prefix) for shard in shards for digest in shard.digests)
             assert [item.path for shard in shards for item in shard.oddities] == ["blobs/sha256/zz"]

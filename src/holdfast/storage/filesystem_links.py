@@ -52,18 +52,10 @@ class FilesystemLinkReader:
         return await asyncio.to_thread(lambda: [name for name in names if self._is_absent(name)])
 
     def _is_absent(self, name: str) -> bool:
-        for part in REPOSITORY_PARTS:
-            try:
-                os.stat(f"{self._root}/{paths.repository(name)}/{part}")
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except OSError:
-                return False
-            return False
-        return True
+        return all(_is_gone(self._root, f"{paths.repository(name)}/{part}") for part in REPOSITORY_PARTS)
 
-    async def scan(self, repository: str) -> RepositoryLinks:
-        return await asyncio.to_thread(_Scan(self._root, repository).run)
+    async def scan(self, repository: str, *, thoroughly: bool = False) -> RepositoryLinks:
+        return await asyncio.to_thread(_Scan(self._root, repository, thoroughly=thoroughly).run)
 
     async def media_types(self, repository: str, manifests: Sequence[Digest]) -> dict[Digest, str]:
         return await asyncio.to_thread(self._media_types, repository, manifests)
@@ -94,7 +86,9 @@ class FilesystemLinkReader:
             except OSError:
                 odd.append(Oddity(place, UNREADABLE))
             else:
-                if not state.st_size and digest not in EMPTY:
+                if not stat.S_ISREG(state.st_mode):
+                    odd.append(Oddity(place, UNKNOWN))
+                elif not state.st_size and digest not in EMPTY:
                     odd.append(Oddity(place, EMPTY_BLOB))
                 else:
                     found[digest] = Stored(state.st_size, state.st_mtime_ns // 1_000_000)
@@ -109,13 +103,8 @@ class FilesystemLinkReader:
     def _contents(self, digests: Sequence[Digest], most: int) -> dict[Digest, bytes]:
         found = {}
         for digest in digests:
-            try:
-                with open(f"{self._root}/{paths.blob(digest)}", "rb", buffering=0) as file:
-                    size = os.fstat(file.fileno()).st_size
-                    content = file.read(size) if size <= most else None
-            except OSError:
-                continue
-            if content is not None and len(content) == size:
+            content = _read(f"{self._root}/{paths.blob(digest)}", most + 1)
+            if content is not None and len(content) <= most:
                 found[digest] = content
         return found
 
@@ -150,8 +139,9 @@ def _walk(root: str, above: str, tell: Callable[[Oddity], None]) -> Iterator[str
         if entry.name.startswith("_"):
             continue
         name = f"{above}/{entry.name}" if above else entry.name
-        if not _is_directory(entry):
-            tell(Oddity(f"repositories/{name}", UNKNOWN))
+        directory = _is_directory(entry)
+        if not directory:
+            tell(Oddity(f"repositories/{name}", UNKNOWN if directory is False else UNREADABLE))
         elif not is_repository(name):
             tell(Oddity(f"repositories/{name}", NOT_A_NAME))
         elif entry.is_symlink() and f"{os.path.realpath(root)}/{above}/".startswith(f"{os.path.realpath(entry.path)}/"):
@@ -171,11 +161,28 @@ def _listed(path: str) -> tuple[list["os.DirEntry[str]"], str]:
         return [], UNREADABLE
 
 
-def _is_directory(entry: "os.DirEntry[str]") -> bool:
+def _is_directory(entry: "os.DirEntry[str]") -> bool | None:
+    """Whether it is a directory; None where nobody can tell, as with a link to a disk that is not mounted."""
     try:
-        return entry.is_dir()
+        if entry.is_dir():
+            return True
+        return None if entry.is_symlink() and not os.path.exists(entry.path) else False
     except OSError:
-        return False
+        return None
+
+
+def _is_gone(root: str, place: str) -> bool:
+    """Whether there is certainly nothing at a place below `root`."""
+    path = root
+    for part in place.split("/"):
+        path = f"{path}/{part}"
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return not os.path.islink(path)
+        except OSError:
+            return False
+    return False
 
 
 def _is_upload(name: str) -> bool:
@@ -210,8 +217,9 @@ def _read(path: str, most: int) -> bytes | None:
 class _Scan:
     """Looks at one repository."""
 
-    def __init__(self, root: str, repository: str) -> None:
+    def __init__(self, root: str, repository: str, *, thoroughly: bool) -> None:
         self._root = root
+        self._thoroughly = thoroughly
         self._place = paths.repository(repository)
         self._found = RepositoryLinks()
 
@@ -223,7 +231,7 @@ class _Scan:
         for digest, path in self._digests("_manifests/revisions"):
             self._digest_link(found.revisions, digest, path)
         for entry in self._list("_manifests/tags"):
-            if is_tag(entry.name) and _is_directory(entry):
+            if is_tag(entry.name) and self._may_be_directory(entry):
                 self._tag(entry.name, entry.path)
             else:
                 self._tell(entry.path, NOT_A_TAG)
@@ -245,12 +253,18 @@ class _Scan:
             self._tell(path, problem)
         return entries
 
+    def _may_be_directory(self, entry: "os.DirEntry[str]") -> bool:
+        directory = _is_directory(entry)
+        if directory is None:
+            self._found.readable = False
+        return directory is True
+
     def _digests(self, place: str) -> Iterator[tuple[Digest, str]]:
         """What is named by digest below a directory."""
         for algorithm in self._list(place):
             for entry in self._list(f"{place}/{algorithm.name}"):
                 text = f"{algorithm.name}:{entry.name}"
-                if is_digest(text) and _is_directory(entry):
+                if is_digest(text) and self._may_be_directory(entry):
                     yield Digest(text), entry.path
                 else:
                     self._tell(entry.path, NOT_A_DIGEST)
@@ -277,10 +291,12 @@ class _Scan:
             return
         written = state.st_mtime_ns // 1_000_000
         plain = digest.startswith("sha256:")
-        if plain and state.st_size == len(digest) and stat.S_ISREG(state.st_mode):
+        if plain and not self._thoroughly and state.st_size == len(digest) and stat.S_ISREG(state.st_mode):
             links[digest] = Link(digest, written)
             return
         target, damage = self._target(f"{directory}/link")
+        if plain and not damage and target != digest:
+            damage = DAMAGED
         if damage == DAMAGED and plain:  # its place says all that it should say
             links[digest] = Link(digest, written, broken=True)
         elif not damage or damage == UNREADABLE:
@@ -308,9 +324,8 @@ class _Scan:
         if damage == UNREADABLE:
             self._found.tags[tag] = Link(None, written)
         elif damage:
-            newest = self._newest(tag)
-            if newest:  # registry:2 writes it just before the one that is damaged
-                self._found.tags[tag] = Link(newest, written, broken=True)
+            # registry:2 writes the newest of them just before the one that is damaged.
+            self._found.tags[tag] = Link(self._newest(tag), written, broken=True)
         else:
             self._found.tags[tag] = Link(target, written)
 
@@ -325,16 +340,20 @@ class _Scan:
 
 
 def _shards(root: str) -> Iterator[Shard]:
-    for algorithm in _listed(root)[0]:
+    algorithms, problem = _listed(root)
+    if problem:
+        yield Shard("", oddities=[Oddity("blobs", problem)])
+    for algorithm in algorithms:
         place = f"blobs/{algorithm.name}"
         if algorithm.name != "sha256":
             yield Shard("", oddities=[Oddity(place, NOT_A_DIGEST)])
             continue
-        for entry in _listed(f"{root}/sha256")[0]:
-            if _PREFIX.fullmatch(entry.name):
-                yield _shard(f"{root}/sha256", entry.name)
-            else:
-                yield Shard("", oddities=[Oddity(f"{place}/{entry.name}", NOT_A_DIGEST)])
+        entries, problem = _listed(f"{root}/sha256")
+        odd = [Oddity(f"{place}/{entry.name}", NOT_A_DIGEST) for entry in entries if not _PREFIX.fullmatch(entry.name)]
+        yield Shard("", oddities=odd + ([Oddity(place, problem)] if problem else []))
+        if not problem:
+            for prefix in range(256):
+                yield _shard(f"{root}/sha256", f"{prefix:02x}")
 
 
 def _shard(root: str, prefix: str) -> Shard:
@@ -344,7 +363,7 @@ def _shard(root: str, prefix: str) -> Shard:
         return Shard("", oddities=[Oddity(f"blobs/sha256/{prefix}", problem)])
     for entry in entries:
         text = f"sha256:{entry.name}"
-        if is_digest(text) and entry.name.startswith(prefix) and _is_directory(entry):
+        if is_digest(text) and entry.name.startswith(prefix) and _is_directory(entry) is not False:
             shard.digests.add(Digest(text))
         else:
             shard.oddities.append(Oddity(f"blobs/sha256/{prefix}/{entry.name}", NOT_A_DIGEST))

@@ -86,8 +86,10 @@ class LinkReader(Protocol):
     async def absent(self, names: Sequence[str]) -> list[str]:
         """Those of `names` that are no repositories in the tree."""
 
-    async def scan(self, repository: str) -> RepositoryLinks:
-        """The links of a repository. Nothing where there is no such repository."""
+    async def scan(self, repository: str, *, thoroughly: bool = False) -> RepositoryLinks:
+        """The links of a repository; `thoroughly`: also look into those whose place says all that they should. Nothing where there is no
+        such repository.
+        """
 
     async def media_types(self, repository: str, manifests: Sequence[Digest]) -> dict[Digest, str]:
         """The media types that the tree has for manifests of a repository whose bytes do not tell them."""

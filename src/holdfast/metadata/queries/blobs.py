@@ -53,7 +53,8 @@ class BeingDeleted(Failure):
 
 
 def claim(connection: Connection, holder: str, digest: Digest, size: int, now: int, *, revive: bool = False) -> None:
-    """Say that `holder` is about to put a blob's bytes in place: its row becomes live, and stays so until `release`.
+    """Say that `holder` is about to put a blob's bytes in place: its row becomes live, and stays so until `release`. A blob whose bytes were
+    found damaged becomes live with `settle` only.
 
     Raises `BeingDeleted` while the blob is being deleted; with `revive`, the caller has made sure that nobody is at it.
     """
@@ -62,7 +63,8 @@ def claim(connection: Connection, holder: str, digest: Digest, size: int, now: i
         raise BeingDeleted(digest)
     connection.run(
         "INSERT INTO blobs (digest, size, state, created_at, touched_at) VALUES (?, ?, 'live', ?, ?)"
-        " ON CONFLICT (digest) DO UPDATE SET size = excluded.size, state = 'live', touched_at = excluded.touched_at",
+        " ON CONFLICT (digest) DO UPDATE SET size = excluded.size, touched_at = excluded.touched_at,"
+        " state = CASE state WHEN 'quarantined' THEN state ELSE 'live' END",
         digest,
         size,
         now,
@@ -83,6 +85,15 @@ def claimed(connection: Connection, holder: str) -> Blob | None:
         "SELECT b.digest, b.size FROM claims c JOIN blobs b ON b.digest = c.digest WHERE c.holder = ?", holder
     )
     return Blob(Digest(text(row[0])), number(row[1])) if row else None
+
+
+def settle(connection: Connection, holder: str) -> None:
+    """Drop what a holder has claimed: its bytes are in place, and right."""
+    connection.run(
+        "UPDATE blobs SET state = 'live' WHERE state = 'quarantined' AND digest IN (SELECT digest FROM claims WHERE holder = ?)",
+        holder,
+    )
+    release(connection, holder)
 
 
 def release(connection: Connection, holder: str) -> None:

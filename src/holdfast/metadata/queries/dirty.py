@@ -37,6 +37,23 @@ def since(connection: Connection, position: int) -> list[DirtyRow]:
     return [DirtyRow(number(a), text(b), text(c), text(d), _optional(e)) for a, b, c, d, e in rows]
 
 
+def is_known(connection: Connection, row: DirtyRow) -> bool:
+    """Tell whether the repository has what a row names: if not, it was deleted."""
+    if row.kind == "repository":
+        return False
+    table, column = {
+        "blob": ("repository_blobs", "digest"),
+        "manifest": ("manifests", "blob"),
+        "tag": ("tags", "name"),
+    }[row.kind]
+    found = connection.one(
+        f"SELECT 1 FROM {table} t JOIN repositories r ON r.id = t.repository_id WHERE r.name = ? AND t.{column} = ?",  # noqa: S608 - words from above
+        row.repository,
+        row.name,
+    )
+    return found is not None
+
+
 def everything(connection: Connection, repository: str) -> list[tuple[str, str]]:
     """All that a repository has now, as `kind` and `name` of rows."""
     rows = connection.all(

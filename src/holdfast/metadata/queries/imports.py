@@ -54,6 +54,22 @@ def names(connection: Connection, after: str, most: int) -> list[str]:
     return [text(name) for (name,) in rows]
 
 
+def revive(connection: Connection, digests: Sequence[Digest]) -> int:
+    """Take back those of `digests`, whose bytes are in place, that a collection was killed in the middle of deleting; gives their number."""
+    return sum(
+        connection.run("UPDATE blobs SET state = 'live' WHERE digest = ? AND state = 'deleting'", digest)
+        for digest in digests
+    )
+
+
+def deleting(connection: Connection, prefix: str) -> set[Digest]:
+    """The blobs that are being deleted and whose digests begin with `prefix`."""
+    rows = connection.all(
+        "SELECT digest FROM blobs WHERE digest >= ? AND digest < ? AND state = 'deleting'", prefix, f"{prefix}g"
+    )
+    return {Digest(text(digest)) for (digest,) in rows}
+
+
 def stored(connection: Connection, prefix: str) -> dict[Digest, int]:
     """The blobs that can be served and whose digests begin with `prefix`, with their sizes."""
     rows = connection.all(
@@ -65,8 +81,8 @@ def stored(connection: Connection, prefix: str) -> dict[Digest, int]:
 
 
 def has_blobs(connection: Connection) -> bool:
-    """Tell whether there is any blob."""
-    return connection.one("SELECT 1 FROM blobs LIMIT 1") is not None
+    """Tell whether any repository has a blob or a manifest."""
+    return any(connection.one(f"SELECT 1 FROM {table} LIMIT 1") for table in ("repository_blobs", "manifests"))  # noqa: S608 - two words
 
 
 def has_blob(connection: Connection, digest: Digest) -> bool:
@@ -118,7 +134,8 @@ def present(connection: Connection, digests: Sequence[Digest]) -> dict[Digest, i
 
 
 def link(connection: Connection, repository_id: int, digest: Digest, written: int) -> None:
-    """Give a repository a blob that is there."""
+    """Give a repository a blob that is there. The blob counts as used then, or later where it was."""
+    connection.run("UPDATE blobs SET touched_at = max(touched_at, ?) WHERE digest = ?", written, digest)
     connection.run(
         "INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         repository_id,
@@ -140,6 +157,16 @@ def is_clean(connection: Connection) -> bool:
 def quarantine(connection: Connection, digest: Digest) -> None:
     """Serve a blob whose bytes are damaged no more; a push of the right bytes makes it live again."""
     connection.run("UPDATE blobs SET state = 'quarantined' WHERE digest = ? AND state IN ('live', 'condemned')", digest)
+
+
+def is_quarantined(connection: Connection, digest: Digest) -> bool:
+    """Tell whether a blob was found damaged."""
+    return connection.one("SELECT 1 FROM blobs WHERE digest = ? AND state = 'quarantined'", digest) is not None
+
+
+def release(connection: Connection, digest: Digest) -> None:
+    """Serve a blob again that was found damaged."""
+    connection.run("UPDATE blobs SET state = 'live' WHERE digest = ? AND state = 'quarantined'", digest)
 
 
 def lacking(connection: Connection, repository: str) -> list[Digest]:
