@@ -208,3 +208,10 @@ class ImportsContract(EmptyDatabase):
         assert not imports.take_upload(c, "upload", "b", NOW + 1)
         assert uploads.is_open(c, "upload")
         assert uploads.untouched(c, NOW + 1, 10) == [("upload", "a")]
+
+    @on_connection
+    def test_a_deletion_is_answered_before_its_link_is_removed(self, c: Connection) -> None:
+        for name in ("one", "two"):
+            dirty.mark(c, "a", "tag", name, None)
+        dirty.acknowledge(c, [row.id for row in dirty.since(c, 0) if row.name == "two"])
+        assert [row.acknowledged for row in dirty.since(c, 0)] == [False, True]

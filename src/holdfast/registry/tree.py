@@ -42,6 +42,10 @@ class TreeWriter:
 
     async def write(self, rows: Sequence[DirtyRow]) -> None:
         """Bring the links of `rows` up to date before the answer; what fails is logged and tried again later."""
+        with suppress(StorageError, DatabaseError):
+            await self._write(rows)
+
+    async def _write(self, rows: Sequence[DirtyRow]) -> None:
         try:
             for row in rows:
                 await self._write_row(row)
@@ -50,15 +54,19 @@ class TreeWriter:
                 "links were not written", repository=rows[0].repository, error=str(error), retry_seconds=RETRY_AFTER
             )
             self._later(self._retry(rows))
-            return
+            raise
         self._forget(rows)
 
     async def remove(self, rows: Sequence[DirtyRow]) -> None:
-        """As `write`, for what was deleted: the rows are forgotten at once. What a row left by a killed server says of a deletion is not
-        trusted at the next start (`drain`), so one that was acknowledged may not need it.
+        """As `write`, for what was deleted: the rows are forgotten at once, or where links could not be removed say that the answer was given
+        all the same. Other rows of deletions that a killed server leaves are not trusted at the next start (`drain`). Raises `DatabaseError`.
         """
-        await self.write(rows)
-        await self._flush()
+        try:
+            await self._write(rows)
+        except (StorageError, DatabaseError):
+            await self._database.write(lambda c: dirty.acknowledge(c, [row.id for row in rows]))
+        else:
+            await self._flush()
 
     async def write_now(self, row: DirtyRow) -> None:
         """Bring one link up to date. Raises `StorageError`, `DatabaseError`."""
@@ -76,7 +84,7 @@ class TreeWriter:
         for row in rows:
             if (row.repository, row.name) in foreign and row.kind == "tag":
                 continue
-            if not adopt or await self._database.read(lambda c, r=row: dirty.is_known(c, r)):  # type: ignore[misc]
+            if not adopt or row.acknowledged or await self._database.read(lambda c, r=row: dirty.is_known(c, r)):  # type: ignore[misc]
                 await self._write_row(row)
         ids = [row.id for row in rows]
         if ids:

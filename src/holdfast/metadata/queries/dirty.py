@@ -9,13 +9,17 @@ from holdfast.metadata.queries.repositories import number, text
 
 @dataclass(frozen=True, slots=True)
 class DirtyRow:
-    """A name that moved: `kind` is blob, manifest, tag or repository; `name` a digest or tag; `before` what a tag pointed to."""
+    """A name that moved: `kind` is blob, manifest, tag or repository; `name` a digest or tag; `before` what a tag pointed to.
+
+    `acknowledged`: a deletion that was answered although its link could not be removed.
+    """
 
     id: int
     repository: str
     kind: str
     name: str
     before: str | None
+    acknowledged: bool = False
 
 
 def mark(connection: Connection, repository: str, kind: str, name: str, before: str | None) -> None:
@@ -33,8 +37,16 @@ def mark_position(connection: Connection) -> int:
 
 def since(connection: Connection, position: int) -> list[DirtyRow]:
     """The rows marked after `position`."""
-    rows = connection.all("SELECT id, repository, kind, name, before FROM dirty WHERE id > ? ORDER BY id", position)
-    return [DirtyRow(number(a), text(b), text(c), text(d), _optional(e)) for a, b, c, d, e in rows]
+    rows = connection.all(
+        "SELECT id, repository, kind, name, before, acknowledged FROM dirty WHERE id > ? ORDER BY id", position
+    )
+    return [DirtyRow(number(a), text(b), text(c), text(d), _optional(e), bool(f)) for a, b, c, d, e, f in rows]
+
+
+def acknowledge(connection: Connection, ids: Sequence[int]) -> None:
+    """Record that deletions are answered before their links are removed."""
+    for id_ in ids:
+        connection.run("UPDATE dirty SET acknowledged = 1 WHERE id = ?", id_)
 
 
 def is_known(connection: Connection, row: DirtyRow) -> bool:

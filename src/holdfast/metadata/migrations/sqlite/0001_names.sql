@@ -108,11 +108,13 @@ CREATE TABLE uploads (
 CREATE INDEX uploads_closed ON uploads (updated_at) WHERE closed IS NOT NULL;
 CREATE INDEX uploads_repository ON uploads (repository);
 
--- Names that have moved in the database and whose links in the tree have not been written yet.
+-- Names that have moved in the database and whose links in the tree have not been written yet. acknowledged: a deletion that was
+-- answered although its link could not be removed.
 CREATE TABLE dirty (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     repository TEXT NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('blob', 'manifest', 'tag', 'repository')),
     name TEXT NOT NULL,
-    before TEXT
+    before TEXT,
+    acknowledged INTEGER NOT NULL DEFAULT 0
 ) STRICT;
