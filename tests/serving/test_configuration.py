@@ -50,7 +50,7 @@ def test_the_port_of_a_platform_is_listened_on(tmp_path: Path) -> None:
     del server.settings["http.addr"]
     with server:
         Client(server).get("/v2/").expect(200)
-        assert f":{port}" in server.log_text()
+        wait_until(lambda: f":{port}" in server.log_text(), "the announcement")
 
 
 def test_warnings_are_printed_beside_what_stops_the_start(tmp_path: Path) -> None:
