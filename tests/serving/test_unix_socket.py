@@ -71,7 +71,7 @@ def test_push_and_pull(tmp_path: Path, engine: str) -> None:
         wait_until(lambda: "path=/v2/ status=200" in server.log_text(), "the access log")
         [line, *_] = [line for line in server.log_text().splitlines() if "path=/v2/ " in line]
         assert " client= " in line
-        assert f"url=http+unix:{server.path} workers=2" in server.log_text()
+        wait_until(lambda: f"url=http+unix:{server.path} workers=2" in server.log_text(), "the announcement")
         assert "plain HTTP on a public address" not in server.log_text()
     assert not server.path.exists()
 
