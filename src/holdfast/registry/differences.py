@@ -9,6 +9,10 @@ from holdfast.metadata.queries.dirty import DirtyRow
 from holdfast.model.digests import Digest
 from holdfast.storage.links import Link, LinkReader
 
+MOVED = "a tag that the tree has elsewhere"
+NOT_KNOWN = "a link that the database does not know"
+"""What reports call differences that may be registry:2's doing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:

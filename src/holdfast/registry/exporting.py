@@ -6,14 +6,11 @@ Only links that are not there or say something else are written, so a tree that 
 from holdfast.metadata.port import Database
 from holdfast.metadata.queries import imports
 from holdfast.model.digests import Digest
-from holdfast.registry.differences import Difference, all_repositories, differences
+from holdfast.registry.differences import MOVED, NOT_KNOWN, Difference, all_repositories, differences
 from holdfast.registry.report import Report, Tell
 from holdfast.registry.tree import TreeWriter
 from holdfast.storage.links import LinkReader
 from holdfast.storage.port import BlobStore
-
-NOT_KNOWN = "a link that the database does not know"
-MOVED = "a tag that the tree has elsewhere"
 
 
 class Exporter:

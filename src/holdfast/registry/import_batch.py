@@ -14,7 +14,7 @@ DONE = "imported"
 """Key that says that the tree was imported to its end once."""
 
 UNDER_WAY = "import"
-"""Key of how far an import is that has not finished, as JSON: the last repository (`after`) and the `numbers` of its report."""
+"""Key of how far an import is that has not finished, as JSON: the `numbers` of its report."""
 
 PARTLY = "imported-partly"
 """Key that says that parts of the tree could not be read, so what the database does not know is not garbage."""
@@ -31,8 +31,6 @@ class Batch:
     def __init__(self, database: Database, tree: TreeWriter, report: Report) -> None:
         self.database = database
         self.report = report
-        self.after = ""
-        """The last repository that was looked at."""
         self._tree = tree
         self._operations: list[Operation] = []
         self._rows = 0
@@ -67,7 +65,7 @@ class Batch:
         for operation in operations:
             operation(connection)
         imports.forget_dirty(connection, begin)
-        meta.put(connection, UNDER_WAY, json.dumps({"after": self.after, "numbers": self.report.numbers}))
+        meta.put(connection, UNDER_WAY, json.dumps({"numbers": self.report.numbers}))
 
     async def finish(self) -> None:
         """Commit the rest: from here on tree and database say the same. An import that changes nothing writes nothing. Raises `DatabaseError`."""

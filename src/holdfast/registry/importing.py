@@ -95,7 +95,6 @@ class Importer:
         async for name, links in self._scanned():
             known = await self._database.read(lambda c, n=name: imports.known(c, n))  # type: ignore[misc]
             await Comparison(batch, self._links, name, links, known, self._now).run()
-            batch.after = name
             self.report.count("repositories")
 
     async def _scanned(self) -> AsyncIterator[tuple[str, RepositoryLinks]]:

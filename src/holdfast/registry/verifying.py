@@ -14,7 +14,7 @@ from holdfast.metadata.queries import blobs, imports, manifests, repositories
 from holdfast.metadata.queries.dirty import DirtyRow
 from holdfast.model.digests import Digest
 from holdfast.model.manifests import parse_manifest
-from holdfast.registry.differences import Difference, all_repositories, differences
+from holdfast.registry.differences import MOVED, NOT_KNOWN, all_repositories, differences
 from holdfast.registry.report import Report, Tell
 from holdfast.registry.tree import TreeWriter
 from holdfast.storage.links import LinkReader
@@ -27,8 +27,6 @@ SETTLED = 0.2
 
 DATABASE = "the database is damaged"
 NO_LINK = "a link is missing or wrong"
-MOVED = "a tag that the tree has elsewhere"
-NOT_KNOWN = "a link that the database does not know"
 NO_BYTES = "a blob whose bytes are gone"
 DAMAGED = "a blob whose bytes do not have its digest"
 RIGHT_AGAIN = "a blob that was damaged and is right again, but not served"
@@ -48,7 +46,6 @@ class Verifier:
         self._tree = tree
         self._tell = tell
         self._report = Report()
-        self._unknown: list[Difference] = []
 
     async def run(self, *, repair: bool, hashing: bool) -> Report:
         """Check, and `repair`; `hashing`: read all bytes. Raises `StorageError`, `DatabaseError`."""
