@@ -3,6 +3,7 @@
 from holdfast.metadata.contract import DatabaseContract, EmptyDatabase
 from holdfast.metadata.contract_collection import CollectionContract
 from holdfast.metadata.contract_imports import ImportsContract
+from holdfast.metadata.contract_parts import PartsContract
 from holdfast.metadata.contract_queries import QueriesContract
 from holdfast.metadata.port import Database
 from holdfast.metadata.sqlite import SQLiteDatabase
@@ -33,7 +34,7 @@ class TestShared(Shared, DatabaseContract):
     """The usual mode."""
 
 
-class TestSharedQueries(Shared, QueriesContract, CollectionContract, ImportsContract):
+class TestSharedQueries(Shared, QueriesContract, CollectionContract, ImportsContract, PartsContract):
     """The usual mode."""
 
 
@@ -41,7 +42,7 @@ class TestExclusive(Exclusive, DatabaseContract):
     """For network file systems."""
 
 
-class TestExclusiveQueries(Exclusive, QueriesContract, CollectionContract, ImportsContract):
+class TestExclusiveQueries(Exclusive, QueriesContract, CollectionContract, ImportsContract, PartsContract):
     """For network file systems."""
 
 
@@ -49,5 +50,5 @@ class TestInMemory(InMemory, DatabaseContract):
     """For tests and throw-away registries."""
 
 
-class TestInMemoryQueries(InMemory, QueriesContract, CollectionContract, ImportsContract):
+class TestInMemoryQueries(InMemory, QueriesContract, CollectionContract, ImportsContract, PartsContract):
     """For tests and throw-away registries."""

@@ -21,7 +21,10 @@ async def pull(services: Services, request: Request) -> Answer:
     digest = parse_digest(request.reference)
     if request.method == "HEAD":  # asked before a push, which then leaves the blob out
         await services.blobs.keep(request.repository, digest)
-    reader = await services.blobs.open(request.repository, digest)
+    found = await services.pulls.blob(request.user, request.repository, digest)
+    if request.method == "GET" and services.redirect and (url := await services.blobs.url(found)):
+        return _elsewhere(request, digest, url)
+    reader = await services.blobs.open(request.repository, digest, found)
     try:
         return _content(request, reader, digest)
     except BaseException:
@@ -39,6 +42,14 @@ def same_content(request: Request, digest: str) -> bool:
     """Tell whether If-None-Match names what the client would get; old clients leave the quotes out."""
     known = request.text_header(b"if-none-match")
     return bool(known) and any(part.strip().removeprefix("W/").strip('"') in {digest, "*"} for part in known.split(","))
+
+
+def _elsewhere(request: Request, digest: str, url: str) -> Answer:
+    """Send the client to the store, ranges and all. The address is good for a while only, and lets in whoever has it."""
+    headers = [encoded("Docker-Content-Digest", digest), encoded("ETag", f'"{digest}"')]
+    if same_content(request, digest):
+        return Answer(304, [*headers, IMMUTABLE])
+    return Answer(307, [*headers, encoded("Location", url), (b"cache-control", b"no-store")])
 
 
 def _content(request: Request, reader: BlobReader, digest: str) -> Answer:

@@ -44,7 +44,7 @@ from holdfast.model.errors import (
 )
 from holdfast.model.names import check_repository
 from holdfast.observability.access import AccessLog, Line
-from holdfast.storage.port import StorageFull, StorageReadOnly, UploadLost
+from holdfast.storage.port import StorageFull, StorageReadOnly, StorageUnavailable, UploadLost
 
 log = structlog.get_logger("holdfast.api")
 
@@ -202,6 +202,9 @@ def _failure(error: Exception, request: Request) -> Failure:
         return Failure(BLOB_UPLOAD_UNKNOWN)
     if isinstance(error, DatabaseUnavailable):
         log.error("the database is unavailable", path=request.path, error=str(error))
+        return Failure(UNAVAILABLE, headers=[("Retry-After", "5")])
+    if isinstance(error, StorageUnavailable):
+        log.error("the store is unavailable", path=request.path, error=str(error))
         return Failure(UNAVAILABLE, headers=[("Retry-After", "5")])
     incident = str(uuid4())
     log.error("request failed", method=request.method, path=request.path, id=incident, exc_info=error)

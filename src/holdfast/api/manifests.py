@@ -19,7 +19,7 @@ LARGEST_LIST = LARGEST - 64 * 1024
 
 async def pull(services: Services, request: Request) -> Answer:
     """The manifest, byte for byte as it was pushed, whatever Accept says."""
-    found = await services.manifests.find(request.repository, check_reference(request.reference))
+    found = await services.pulls.manifest(request.user, request.repository, check_reference(request.reference))
     headers = [
         (b"content-type", found.media_type.encode()),
         (b"docker-content-digest", found.digest.encode()),

@@ -28,6 +28,7 @@ from holdfast.registry.blobs import Blobs
 from holdfast.registry.claims import Claims
 from holdfast.registry.clock import Clock, system_clock
 from holdfast.registry.manifests import Manifests
+from holdfast.registry.pulls import Pulls
 from holdfast.registry.repositories import Repositories
 from holdfast.registry.tree import TreeWriter
 from holdfast.registry.uploads import Uploads
@@ -65,14 +66,18 @@ async def build(
         claims = Claims(database, locks)
         checks = Checks(checks_of(settings.health, partial(look_at_storage, database, store)), reports=reports)
         uploads = Uploads(database, store, tree, claims, clock)
+        blobs = Blobs(database, store, tree, clock)
+        manifests = Manifests(database, store, tree, claims, clock, rules_of(settings.validation))
         services = Services(
-            blobs=Blobs(database, store, tree, clock),
+            blobs=blobs,
             uploads=uploads,
-            manifests=Manifests(database, store, tree, claims, clock, rules_of(settings.validation)),
+            manifests=manifests,
+            pulls=Pulls(manifests, blobs, None),
             repositories=Repositories(database, tree, uploads, clock),
             policy=AllowAll(),
             gate=gate,
             health=Health(database, store, gate, checks, _read_only(settings, place)),
+            redirect=not settings.storage.redirect.disable,
             limits=Limits(settings.catalog.maxentries, settings.tags.maxtags),
             prefix=(prefix := _prefix(settings)),
             host=prefix if settings.http.relativeurls else settings.http.host.rstrip("/") + prefix,

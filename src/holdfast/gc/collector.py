@@ -206,7 +206,7 @@ class Collector:
     async def _finish(self, blobs: Sequence[Blob], rows: Sequence[DirtyRow], why: str) -> None:
         """The second and third step. Aliases are part of a blob's row, and its links bear their names: so links go first."""
         await self._tree.write(rows)
-        await asyncio.gather(*(self._delete_file(blob.digest) for blob in blobs))
+        await asyncio.gather(*map(self._delete_file, blobs))
 
         def work(connection: Connection) -> None:
             for blob in blobs:
@@ -217,10 +217,10 @@ class Collector:
         for blob in blobs:
             self._count_blob(BlobGone(blob.digest, blob.size, why))
 
-    async def _delete_file(self, digest: Digest) -> None:
-        await self._store.delete(digest)
-        if await self._store.stat(digest) is not None:
-            raise StorageError(f"the file of {digest} is still there")
+    async def _delete_file(self, blob: Blob) -> None:
+        await self._store.delete(blob.digest, blob.parts)
+        if await self._store.stat(blob.digest, blob.parts) is not None:
+            raise StorageError(f"the file of {blob.digest} is still there")
 
     async def _finish_unfinished(self) -> None:
         """Go on where a collection was cut off."""
@@ -237,17 +237,21 @@ class Collector:
 
     async def _collect_strays(self) -> None:
         """Files among the blobs without a row. What is linked is not touched: then the tree knows more than the database."""
-        strays: dict[Digest, int] = {}
+        strays: dict[Digest, Blob] = {}
         async for shard in self._links.shards():
             unknown = await self._database.read(lambda c, all=shard.digests: collection.unknown(c, sorted(all)))  # type: ignore[misc]
             found, _ = await self._links.stored(unknown)
-            strays.update((digest, blob.size) for digest, blob in found.items() if blob.written <= self._before)
+            strays.update(
+                (digest, Blob(digest, stored.size, stored.parts))
+                for digest, stored in found.items()
+                if stored.written <= self._before
+            )
         if strays:
             linked = await self._linked(set(strays))
             self.summary.foreign = len(linked)
             for digest in linked:
                 del strays[digest]
-        blobs = [Blob(digest, size) for digest, size in strays.items()]
+        blobs = list(strays.values())
         for first in range(0, len(blobs), BATCH):
             await self._delete_strays(blobs[first : first + BATCH])
 

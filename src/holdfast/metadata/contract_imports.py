@@ -8,6 +8,7 @@ from holdfast.metadata.contract_queries import (
     add_manifest,
     add_tag,
     digest,
+    found_open,
     on_connection,
     set_state,
 )
@@ -206,7 +207,7 @@ class ImportsContract(EmptyDatabase):
     def test_an_upload_of_another_registry_is_recorded_once_and_grows_old(self, c: Connection) -> None:
         assert imports.take_upload(c, "upload", "a", NOW)
         assert not imports.take_upload(c, "upload", "b", NOW + 1)
-        assert uploads.is_open(c, "upload")
+        assert found_open(c, "upload")
         assert uploads.untouched(c, NOW + 1, 10) == [("upload", "a")]
 
     @on_connection

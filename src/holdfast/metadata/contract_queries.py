@@ -71,6 +71,12 @@ def add_manifest(
     return pushed.digest
 
 
+def found_open(connection: Connection, upload_id: str) -> bool:
+    """Whether an upload is under way."""
+    row = uploads.find(connection, upload_id)
+    return row is not None and uploads.is_unchanged(connection, row)
+
+
 def add_tag(connection: Connection, repository: str, tag: str, to: Digest) -> None:
     """Let a tag point to a manifest."""
     tags.move(connection, repositories.make(connection, repository, NOW), repository, tag, to, NOW, "ann")
@@ -412,24 +418,26 @@ class QueriesContract(EmptyDatabase):
     @on_connection
     def test_uploads(self, c: Connection) -> None:
         assert uploads.find(c, "u") is None
-        assert not uploads.is_open(c, "u")
-        assert not uploads.record(c, "u", 3, digest("abc"), b"s", NOW)
         uploads.start(c, "u", "a", NOW)
-        assert uploads.is_open(c, "u")
-        row = uploads.find(c, "u")
-        assert row is not None
-        assert (row.id, row.repository, row.started_at, row.size, row.digest) == ("u", "a", NOW, 0, None)
-        assert (row.state, row.closed) == (b"", None)
-        assert uploads.record(c, "u", 3, digest("abc"), b"\x00s", NOW + 1)
+        assert found_open(c, "u")
+        first = uploads.find(c, "u")
+        assert first is not None
+        assert (first.id, first.repository, first.started_at, first.size, first.digest) == ("u", "a", NOW, 0, None)
+        assert (first.state, first.closed, first.parts) == (b"", None, "")
+        assert uploads.record(c, first, 3, digest("abc"), b"\x00s", NOW + 1, "here")
+        assert not uploads.record(c, first, 4, digest("abcd"), b"", NOW + 1), "another one was quicker"
+        assert not uploads.is_unchanged(c, first)
         row = uploads.find(c, "u")
         assert row is not None
         assert (row.size, row.digest, row.state, row.closed) == (3, digest("abc"), b"\x00s", None)
+        assert row.parts == "here"
         uploads.close(c, "u", digest("abc", "sha512"), NOW + 2)
-        assert not uploads.is_open(c, "u")
-        assert not uploads.record(c, "u", 4, digest("abcd"), b"", NOW)
+        assert not found_open(c, "u")
+        assert not uploads.record(c, row, 4, digest("abcd"), b"", NOW)
         row = uploads.find(c, "u")
         assert row is not None
         assert (row.size, row.digest, row.closed) == (3, digest("abc"), digest("abc", "sha512"))
+        assert row.parts == "", "they are the blob's now"
         uploads.remove(c, "u")
         uploads.remove(c, "u")
         assert uploads.find(c, "u") is None
@@ -443,13 +451,15 @@ class QueriesContract(EmptyDatabase):
         assert uploads.find(c, "closed") is not None
         uploads.start(c, "after", "a", NOW + uploads.REMEMBERED + 1)
         assert uploads.find(c, "closed") is None
-        assert uploads.is_open(c, "open")
+        assert found_open(c, "open")
 
     @on_connection
     def test_uploads_that_nothing_was_added_to(self, c: Connection) -> None:
         for name in ("old", "active", "closed"):
             uploads.start(c, name, "a", NOW)
-        uploads.record(c, "active", 3, digest("abc"), b"", NOW + 1)
+        active = uploads.find(c, "active")
+        assert active
+        uploads.record(c, active, 3, digest("abc"), b"", NOW + 1)
         uploads.close(c, "closed", digest("x"), NOW)
         assert uploads.untouched(c, NOW, 10) == []
         assert uploads.untouched(c, NOW + 1, 10) == [("old", "a")]

@@ -52,10 +52,9 @@ class Blobs:
                 if not await self.database.write(lambda c: blobs.touch(c, repository, digest, now)):
                     raise Failure(BLOB_UNKNOWN, detail={"name": repository, "digest": digest})
 
-    async def open(self, repository: str, digest: Digest) -> BlobReader:
-        """Open a blob of a repository; the caller closes it. Raises as `find`, also where the bytes are lost: then a push mends it."""
-        found = await self.find(repository, digest)
-        reader = await self.store.open(found.digest)
+    async def open(self, repository: str, digest: Digest, found: Blob) -> BlobReader:
+        """Open what `find` gave; the caller closes it. Raises as `find`, also where the bytes are lost: then a push mends it."""
+        reader = await self.store.open(found.digest, found.parts)
         if reader is not None and reader.size == found.size:
             return reader
         if reader is not None:
@@ -68,6 +67,10 @@ class Blobs:
             present=reader.size if reader else None,
         )
         raise Failure(BLOB_UNKNOWN, detail={"name": repository, "digest": digest})
+
+    async def url(self, found: Blob) -> str | None:
+        """An address at which the client can read what `find` gave; None where the store has none."""
+        return await self.store.url(found.digest, found.parts)
 
     async def mount(self, repository: str, digest: Digest, source: str | None, may_pull: Callable[[str], bool]) -> bool:
         """Give a repository a blob that another one has; tells whether it could.
@@ -103,7 +106,7 @@ class Blobs:
         for source in sources:
             found = await self.database.read(partial(blobs.find, repository=source, digest=digest))
             if found:
-                return await self.store.stat(found.digest) == found.size
+                return await self.store.stat(found.digest, found.parts) == found.size
         return False
 
     async def delete(self, repository: str, digest: Digest) -> None:

@@ -4,7 +4,7 @@ Only links that are not there or say something else are written, so a tree that 
 """
 
 from holdfast.metadata.port import Database
-from holdfast.metadata.queries import imports
+from holdfast.metadata.queries import blobs, imports
 from holdfast.model.digests import Digest
 from holdfast.registry.differences import MOVED, NOT_KNOWN, Difference, all_repositories, differences
 from holdfast.registry.report import Report, Tell
@@ -52,7 +52,8 @@ class Exporter:
             self._report.skip(NOT_KNOWN, f"{difference.repository}: {difference.kind} {difference.name}")
 
     async def _put_manifest(self, blob: Digest) -> None:
-        if await self._store.stat(blob) is None:
+        parts = await self._database.read(lambda c: blobs.parts(c, blob))
+        if await self._store.stat(blob, parts) is None:
             content = await self._database.read(lambda c: imports.payload(c, blob))
             if content is not None:
                 await self._store.put(blob, content)

@@ -67,7 +67,7 @@ class Importer:
             for digest, stored in found.items():
                 self.report.count("blobs")
                 self.report.count("bytes", stored.size)
-                await batch.do(lambda c, d=digest, s=stored: imports.store(c, d, s.size, s.written))  # type: ignore[misc]
+                await batch.do(lambda c, d=digest, s=stored: imports.store(c, d, s.size, s.written, s.parts))  # type: ignore[misc]
             for digest in known.keys() - shard.digests:
                 await batch.do(lambda c, d=digest: self._lose(c, d))  # type: ignore[misc]
         await batch.flush()

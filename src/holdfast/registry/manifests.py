@@ -28,6 +28,9 @@ from holdfast.registry.clock import Clock
 from holdfast.registry.tree import TreeWriter
 from holdfast.storage.port import BlobStore
 
+READ_FOR = 60 * 60 * 1000
+"""Milliseconds for which parts that are of no use any more stay, for those who read from them."""
+
 MOST_TAGS = 100
 """The most tags that one push may set."""
 
@@ -90,7 +93,7 @@ class Manifests:
             manifests.put(connection, repository_id, repository, pushed, now, actor)
             for tag in wanted:
                 tags.move(connection, repository_id, repository, tag, pushed.digest, now, actor)
-            blobs.settle(connection, holder)
+            blobs.settle(connection, holder, due=now + READ_FOR)
             return dirty.since(connection, position)
 
         try:

@@ -20,6 +20,7 @@ from holdfast.model.errors import BLOB_UPLOAD_UNKNOWN, DIGEST_INVALID, RANGE_INV
 from holdfast.model.ranges import Span, upload_range
 from holdfast.registry.claims import Claims
 from holdfast.registry.clock import Clock, rfc3339
+from holdfast.registry.manifests import READ_FOR
 from holdfast.registry.tree import TreeWriter
 from holdfast.storage.port import BlobStore, Progress, Upload, UploadBusy, UploadKey, UploadLost
 
@@ -77,13 +78,20 @@ class Uploads:
         self.store.check_room(body.length or 0)
         async with self._held(repository, upload_id) as (row, upload):
             progress = await self._receive(row, upload, span, body)
-            now = self.clock()
-            kept = await self.database.write(
-                lambda c: uploads.record(c, upload_id, progress.offset, progress.digest, progress.state, now)
-            )
-            if not kept:
-                raise Failure(BLOB_UPLOAD_UNKNOWN, "the upload was cancelled", detail={"upload": upload_id})
+            await self._record(row, progress)
             return progress.offset
+
+    async def _record(self, row: UploadRow, progress: Progress) -> None:
+        """Record what a request added, unless another one was quicker."""
+        now = self.clock()
+
+        def work(connection: Connection) -> bool:
+            return uploads.record(
+                connection, row, progress.offset, progress.digest, progress.state, now, progress.parts
+            )
+
+        if not await self.database.write(work):
+            raise OutOfOrder(await self._find(row.repository, row.id))
 
     async def finish(self, repository: str, upload_id: str, digest: Digest, span: Span | None, body: Body) -> None:
         """Add the last chunk, which may be empty, and make the upload the blob `digest` of its repository.
@@ -93,11 +101,15 @@ class Uploads:
         try:
             self.store.check_room(body.length or 0)
             async with self._held(repository, upload_id) as (row, upload):
+                claims: list[Digest] = []
+                if not row.size and algorithm_of(digest) == "sha256":
+                    upload.aim(digest, lambda size: self._claim(row, digest, size, claims))
                 progress = await self._receive(row, upload, span, body)
                 if progress.digest != digest and await upload.digest(algorithm_of(digest)) != digest:
-                    await self._drop(row)
+                    await self._drop(row, progress.parts)
                     raise Failure(DIGEST_INVALID, "the content does not have this digest", detail={"digest": digest})
-                await self._commit(row, upload, progress, digest)
+                await self._claim(row, progress.digest, progress.offset, claims)
+                await self._link(row, progress.digest, digest, await upload.commit(progress.digest))
         except Failure as failure:
             if failure.kind is not BLOB_UPLOAD_UNKNOWN or not await self._was_closed(repository, upload_id, digest):
                 raise
@@ -153,7 +165,7 @@ class Uploads:
             ) from None
         try:
             row = await self._find(repository, upload_id)
-            await upload.rewind(Progress(row.size, row.digest, row.state) if row.digest else None)
+            await upload.rewind(Progress(row.size, row.digest, row.state, row.parts) if row.digest else None)
             yield row, upload
         except UploadLost:
             if not await self._finished(row):
@@ -175,23 +187,24 @@ class Uploads:
         if span and added != span.length:
             raise OutOfOrder(row)
         if row.digest and not added:
-            return Progress(row.size, row.digest, row.state)
+            return Progress(row.size, row.digest, row.state, row.parts)
         return await upload.sync()
 
-    async def _commit(self, row: UploadRow, upload: Upload, progress: Progress, digest: Digest) -> None:
-        """Claim, put the bytes in place, then link: no file is ever without a row. (Invariant I3)"""
-        blob, now = progress.digest, self.clock()
+    async def _claim(self, row: UploadRow, blob: Digest, size: int, done: list[Digest]) -> None:
+        """Claim unless it is `done`, put the bytes in place, then link: no file is ever without a row. (Invariant I3)"""
+        now = self.clock()
+        if blob in done:
+            return
 
         def claim(connection: Connection, revive: bool) -> None:
-            if not uploads.is_open(connection, row.id):
+            if not uploads.is_unchanged(connection, row):
                 raise Failure(BLOB_UPLOAD_UNKNOWN, detail={"upload": row.id})
-            blobs.claim(connection, row.id, blob, progress.offset, now, revive=revive)
+            blobs.claim(connection, row.id, blob, size, now, revive=revive)
 
         await self.claims.take(claim)
-        await upload.commit(blob)
-        await self._link(row, blob, digest)
+        done.append(blob)
 
-    async def _link(self, row: UploadRow, blob: Digest, digest: Digest) -> None:
+    async def _link(self, row: UploadRow, blob: Digest, digest: Digest, parts: str) -> None:
         now = self.clock()
 
         def work(connection: Connection) -> list[DirtyRow]:
@@ -202,7 +215,7 @@ class Uploads:
             if linked:
                 dirty.mark(connection, row.repository, "blob", blob, None)
             uploads.close(connection, row.id, digest, now)
-            blobs.settle(connection, row.id)
+            blobs.settle(connection, row.id, parts, now + READ_FOR)
             return dirty.since(connection, position)
 
         rows = await self.database.write(work)
@@ -213,17 +226,17 @@ class Uploads:
         claimed = await self.database.read(lambda c: blobs.claimed(c, row.id))
         if claimed is None or await self.store.stat(claimed.digest) != claimed.size:
             return False
-        await self._link(row, claimed.digest, claimed.digest)
+        await self._link(row, claimed.digest, claimed.digest, "")
         return True
 
-    async def _drop(self, row: UploadRow) -> None:
-        """Remove an upload, its bytes first: bytes without a row would stay for ever."""
+    async def _drop(self, row: UploadRow, parts: str = "") -> None:
+        """Remove an upload, its bytes first, those in `parts` among them: bytes without a row would stay for ever."""
 
         def work(connection: Connection) -> None:
             uploads.remove(connection, row.id)
             blobs.release(connection, row.id)
 
-        await self.store.discard(_key(row))
+        await self.store.discard(_key(row), parts or row.parts)
         await self.database.write(work)
 
 

@@ -17,7 +17,7 @@ from holdfast.model.manifests import parse_manifest
 from holdfast.registry.differences import MOVED, NOT_KNOWN, all_repositories, differences
 from holdfast.registry.report import Report, Tell
 from holdfast.registry.tree import TreeWriter
-from holdfast.storage.links import LinkReader
+from holdfast.storage.links import LinkReader, Stored
 from holdfast.storage.port import BlobReader, BlobStore, StorageError
 
 MIB = 1024 * 1024
@@ -73,19 +73,20 @@ class Verifier:
             for digest, stored in found.items():
                 self._report.count("blobs")
                 self._report.count("bytes", stored.size)
-                await self._blob(digest, stored.size, known.pop(digest, None), repair=repair, hashing=hashing)
+                await self._blob(digest, stored, known.pop(digest, None), repair=repair, hashing=hashing)
             for digest in known:
-                if await self._store.stat(digest) is None and await self._has_row(digest):
+                if await self._store.stat(digest, await self._parts(digest)) is None and await self._has_row(digest):
                     await self._lost(digest, NO_BYTES, repair=repair)
 
     async def _has_row(self, digest: Digest) -> bool:
         """Whether the database knows a blob, be it one that is being deleted or was found damaged."""
         return await self._database.read(lambda c: imports.has_blob(c, digest))
 
-    async def _blob(self, digest: Digest, size: int, recorded: int | None, *, repair: bool, hashing: bool) -> None:
+    async def _blob(self, digest: Digest, found: Stored, recorded: int | None, *, repair: bool, hashing: bool) -> None:
+        size, parts = found.size, found.parts
         if hashing:
             try:
-                actual = await self._hash(digest)
+                actual = await self._hash(digest, parts)
             except StorageError as error:
                 self._found(UNREADABLE, f"{digest}: {error}", repaired=False)
                 return
@@ -104,12 +105,15 @@ class Verifier:
         else:
             return
         if repair and (hashing or recorded is None):
-            stored = (await self._store.stat(digest)) or size
-            await self._write(lambda c: imports.store(c, digest, stored, 0))
+            stored = (await self._store.stat(digest, parts)) or size
+            await self._write(lambda c: imports.store(c, digest, stored, 0, parts))
 
-    async def _hash(self, digest: Digest) -> Digest | None:
+    async def _parts(self, digest: Digest) -> str:
+        return await self._database.read(lambda c: blobs.parts(c, digest))
+
+    async def _hash(self, digest: Digest, parts: str) -> Digest | None:
         """The digest of a blob's bytes; None where it has gone meanwhile."""
-        reader = await self._store.open(digest)
+        reader = await self._store.open(digest, parts)
         if reader is None:
             return None
         try:

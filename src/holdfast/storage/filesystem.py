@@ -8,7 +8,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -87,14 +87,14 @@ class FilesystemBlobStore:
     def _path(self, path: str) -> Path:
         return self._root / path
 
-    async def stat(self, digest: Digest) -> int | None:
+    async def stat(self, digest: Digest, parts: str = "") -> int | None:
         with translated():
             try:
                 return os.stat(self._path(paths.blob(digest))).st_size
             except FileNotFoundError:
                 return None
 
-    async def open(self, digest: Digest) -> BlobReader | None:
+    async def open(self, digest: Digest, parts: str = "") -> BlobReader | None:
         with translated():
             try:
                 file = os.open(self._path(paths.blob(digest)), os.O_RDONLY | os.O_CLOEXEC)
@@ -102,11 +102,23 @@ class FilesystemBlobStore:
                 return None
             return FilesystemBlobReader(file, self._readers)
 
+    async def url(self, digest: Digest, parts: str = "") -> str | None:
+        return None
+
     async def put(self, digest: Digest, content: bytes) -> None:
         await self._run(partial(self._write_small, [(paths.blob(digest), content)]))
 
-    async def delete(self, digest: Digest) -> None:
+    async def delete(self, digest: Digest, parts: str = "") -> None:
         await self._run(partial(self._unlink, self._path(paths.blob(digest))))
+
+    async def join(self, digest: Digest, parts: str) -> bool:
+        return await self.stat(digest) is not None
+
+    async def drop(self, digest: Digest, parts: str) -> None:
+        """Nothing lies in parts here."""
+
+    async def sweep(self, before: int, known: Callable[[Sequence[str]], Awaitable[set[str]]]) -> int:
+        return 0  # what a request leaves is in its upload's own directory
 
     async def hold(self, key: UploadKey, wait: float) -> Upload:
         directory = self._path(paths.upload(key.repository, key.id))
@@ -130,7 +142,7 @@ class FilesystemBlobStore:
                 self._directories.sync(target.parent, made)
                 return
 
-    async def discard(self, key: UploadKey) -> None:
+    async def discard(self, key: UploadKey, parts: str = "") -> None:
         directory = self._path(paths.upload(key.repository, key.id))
         await self._run(partial(shutil.rmtree, directory, ignore_errors=True))
 

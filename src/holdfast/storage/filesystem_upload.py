@@ -3,7 +3,7 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -189,6 +189,9 @@ class FilesystemUpload:
         for offset in range(0, self._size, BATCH):
             yield os.pread(self._file, min(BATCH, self._size - offset), offset)
 
+    def aim(self, digest: Digest, ready: Callable[[int], Awaitable[None]]) -> None:
+        """The bytes are renamed into place anyway."""
+
     async def append(self, pieces: AsyncIterator[bytes]) -> int:
         before = self._size
         batch: list[bytes] = []
@@ -250,8 +253,9 @@ class FilesystemUpload:
             return self._hash.digest()
         return await self._run(hash_pieces, self._pieces(), algorithm)
 
-    async def commit(self, digest: Digest) -> None:
+    async def commit(self, digest: Digest) -> str:
         await self._run(self._commit_own, digest)
+        return ""
 
     def _commit_own(self, digest: Digest) -> None:
         """After a discard another request may have made a file of the same name: that one is not what was checked."""

@@ -1,6 +1,6 @@
 """The link reader port: what a tree says, whoever wrote it.
 
-Only importing, checking and exporting read links; while serving, the database alone is asked. Implementation: `filesystem_links`.
+Only importing, checking and exporting read links; while serving, the database alone is asked. Implementations: `filesystem_links`, `object_links`.
 `contract_links.py` holds the suite that each must pass. What cannot be used is told, never raised: one bad file must not hide the others.
 """
 
@@ -57,10 +57,11 @@ class RepositoryPage:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A blob's bytes: how many, and when they came, in milliseconds since 1970."""
+    """A blob's bytes: how many, and when they came, in milliseconds since 1970; `parts` (see `port`) where they are not at their own place."""
 
     size: int
     written: int
+    parts: str = ""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The memory blob store: for tests and throw-away registries (registry:2's `inmemory`)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from holdfast.model.digests import Digest
@@ -52,6 +52,9 @@ class MemoryUpload:
             raise UploadLost
         del self._session.content[self._kept :]
 
+    def aim(self, digest: Digest, ready: Callable[[int], Awaitable[None]]) -> None:
+        pass
+
     @property
     def size(self) -> int:
         return len(self._session.content)
@@ -69,11 +72,12 @@ class MemoryUpload:
     async def digest(self, algorithm: str) -> Digest:
         return await asyncio.to_thread(hash_pieces, [bytes(self._session.content)], algorithm)
 
-    async def commit(self, digest: Digest) -> None:
+    async def commit(self, digest: Digest) -> str:
         if not self._store.has(self._key, self._session):
             raise UploadLost
         await self._store.put(digest, bytes(self._session.content))
         self._session.content.clear()
+        return ""
 
     async def close(self) -> None:
         if self._open:
@@ -89,19 +93,31 @@ class MemoryBlobStore:
         self._files: dict[str, bytes] = {}
         self._uploads: dict[str, _Session] = {}
 
-    async def stat(self, digest: Digest) -> int | None:
+    async def stat(self, digest: Digest, parts: str = "") -> int | None:
         content = self._files.get(paths.blob(digest))
         return None if content is None else len(content)
 
-    async def open(self, digest: Digest) -> BlobReader | None:
+    async def open(self, digest: Digest, parts: str = "") -> BlobReader | None:
         content = self._files.get(paths.blob(digest))
         return None if content is None else MemoryBlobReader(content)
+
+    async def url(self, digest: Digest, parts: str = "") -> str | None:
+        return None
 
     async def put(self, digest: Digest, content: bytes) -> None:
         self._files[paths.blob(digest)] = content
 
-    async def delete(self, digest: Digest) -> None:
+    async def delete(self, digest: Digest, parts: str = "") -> None:
         self._files.pop(paths.blob(digest), None)
+
+    async def join(self, digest: Digest, parts: str) -> bool:
+        return await self.stat(digest) is not None
+
+    async def drop(self, digest: Digest, parts: str) -> None:
+        """Nothing lies in parts here."""
+
+    async def sweep(self, before: int, known: Callable[[Sequence[str]], Awaitable[set[str]]]) -> int:
+        return 0
 
     async def hold(self, key: UploadKey, wait: float) -> Upload:
         try:
@@ -119,7 +135,7 @@ class MemoryBlobStore:
         """Tell whether an upload has not been committed or discarded."""
         return self._uploads.get(key.id) is session
 
-    async def discard(self, key: UploadKey) -> None:
+    async def discard(self, key: UploadKey, parts: str = "") -> None:
         self._uploads.pop(key.id, None)
 
     async def read_file(self, path: str) -> bytes | None:

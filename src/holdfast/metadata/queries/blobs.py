@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from holdfast.metadata.port import Connection
+from holdfast.metadata.port import Connection, Row
 from holdfast.metadata.queries.repositories import make, number, numbered, text
 from holdfast.model.digests import Digest
 from holdfast.model.errors import UNAVAILABLE, Failure
@@ -14,30 +14,41 @@ TOGETHER = 500
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A blob: the sha256 digest that its bytes are kept under, and its size in bytes."""
+    """A blob: the sha256 digest that its bytes are kept under, its size in bytes, and its `parts` (see `storage.port`)."""
 
     digest: Digest
     size: int
+    parts: str = ""
+
+
+def _blob(row: Row) -> Blob:
+    return Blob(Digest(text(row[0])), number(row[1]), text(row[2]))
 
 
 def find(connection: Connection, repository: str, digest: Digest) -> Blob | None:
     """A blob of a repository, by any of its digests."""
     if digest.startswith("sha256:"):
         row = connection.one(
-            "SELECT b.digest, b.size FROM repositories r JOIN repository_blobs l ON l.repository_id = r.id AND l.digest = ?"
+            "SELECT b.digest, b.size, b.parts FROM repositories r JOIN repository_blobs l ON l.repository_id = r.id AND l.digest = ?"
             " JOIN blobs b ON b.digest = l.digest WHERE r.name = ? AND b.state IN ('live', 'condemned')",
             digest,
             repository,
         )
     else:
         row = connection.one(
-            "SELECT b.digest, b.size FROM aliases a JOIN blobs b ON b.digest = a.target"
+            "SELECT b.digest, b.size, b.parts FROM aliases a JOIN blobs b ON b.digest = a.target"
             " JOIN repository_blobs l ON l.digest = b.digest JOIN repositories r ON r.id = l.repository_id"
             " WHERE a.digest = ? AND r.name = ? AND b.state IN ('live', 'condemned')",
             digest,
             repository,
         )
-    return Blob(Digest(text(row[0])), number(row[1])) if row else None
+    return _blob(row) if row else None
+
+
+def parts(connection: Connection, digest: Digest) -> str:
+    """The `parts` of a blob; empty where it is not known."""
+    row = connection.one("SELECT parts FROM blobs WHERE digest = ?", digest)
+    return text(row[0]) if row else ""
 
 
 class BeingDeleted(Failure):
@@ -64,7 +75,7 @@ def claim(connection: Connection, holder: str, digest: Digest, size: int, now: i
     connection.run(
         "INSERT INTO blobs (digest, size, state, created_at, touched_at) VALUES (?, ?, 'live', ?, ?)"
         " ON CONFLICT (digest) DO UPDATE SET size = excluded.size, touched_at = excluded.touched_at,"
-        " state = CASE state WHEN 'quarantined' THEN state ELSE 'live' END",
+        " state = CASE blobs.state WHEN 'quarantined' THEN blobs.state ELSE 'live' END",
         digest,
         size,
         now,
@@ -82,15 +93,28 @@ def claim(connection: Connection, holder: str, digest: Digest, size: int, now: i
 def claimed(connection: Connection, holder: str) -> Blob | None:
     """The blob that a holder has claimed."""
     row = connection.one(
-        "SELECT b.digest, b.size FROM claims c JOIN blobs b ON b.digest = c.digest WHERE c.holder = ?", holder
+        "SELECT b.digest, b.size, b.parts FROM claims c JOIN blobs b ON b.digest = c.digest WHERE c.holder = ?", holder
     )
-    return Blob(Digest(text(row[0])), number(row[1])) if row else None
+    return _blob(row) if row else None
 
 
-def settle(connection: Connection, holder: str) -> None:
-    """Drop what a holder has claimed: its bytes are in place, and right."""
+def settle(connection: Connection, holder: str, where: str = "", due: int = 0) -> None:
+    """Drop what a holder has claimed: its bytes are in place (or in the parts `where`), and right.
+
+    Parts that the blob had before are of no use after `due`.
+    """
     connection.run(
-        "UPDATE blobs SET state = 'live' WHERE state = 'quarantined' AND digest IN (SELECT digest FROM claims WHERE holder = ?)",
+        "INSERT INTO leftovers (digest, parts, due) SELECT digest, parts, ? FROM blobs WHERE parts <> '' AND parts <> ?"
+        " AND digest IN (SELECT digest FROM claims WHERE holder = ?) ON CONFLICT DO NOTHING",
+        due,
+        where,
+        holder,
+    )
+    connection.run(
+        "UPDATE blobs SET parts = ?, state = CASE state WHEN 'quarantined' THEN 'live' ELSE state END"
+        " WHERE (state = 'quarantined' OR parts <> ?) AND digest IN (SELECT digest FROM claims WHERE holder = ?)",
+        where,
+        where,
         holder,
     )
     release(connection, holder)
@@ -105,6 +129,15 @@ def release_all(connection: Connection) -> None:
     """Drop the claims of a former run, except those of uploads that can still be finished, and what `imports.protect` keeps."""
     connection.run(
         "DELETE FROM claims WHERE holder NOT IN (SELECT id FROM uploads WHERE closed IS NULL) AND holder NOT LIKE 'protected %'"
+    )
+
+
+def release_old(connection: Connection, before: int) -> None:
+    """Drop the claims of processes that ended without a word before `before`, with the exceptions of `release_all`."""
+    connection.run(
+        "DELETE FROM claims WHERE claimed_at < ? AND holder NOT IN (SELECT id FROM uploads WHERE closed IS NULL)"
+        " AND holder NOT LIKE 'protected %'",
+        before,
     )
 
 

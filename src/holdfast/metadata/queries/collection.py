@@ -128,7 +128,7 @@ def start_deletion(connection: Connection, digest: Digest, before: int) -> Blob 
     """
     row = connection.one(
         "UPDATE blobs AS b SET state = 'deleting' WHERE b.digest = ? AND b.state <> 'deleting' AND b.touched_at <= ?"  # noqa: S608 - constants
-        f" AND NOT {_CLAIMED} AND NOT {_USED} RETURNING size",
+        f" AND NOT {_CLAIMED} AND NOT {_USED} RETURNING size, parts",
         digest,
         before,
     )
@@ -142,25 +142,28 @@ def start_deletion(connection: Connection, digest: Digest, before: int) -> Blob 
     for repository_id, name in owners:
         dirty.mark(connection, text(name), "blob", digest, None)
         _remove_if_empty(connection, number(repository_id), text(name))
-    return Blob(digest, number(row[0]))
+    return Blob(digest, number(row[0]), text(row[1]))
 
 
 def start_deletion_of_stray(connection: Connection, stray: Blob, now: int) -> bool:
     """Let a file without a row be deleted, by giving it one; tells whether it has none."""
     changed = connection.run(
-        "INSERT INTO blobs (digest, size, state, created_at, touched_at) VALUES (?, ?, 'deleting', ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO blobs (digest, size, state, created_at, touched_at, parts) VALUES (?, ?, 'deleting', ?, ?, ?) ON CONFLICT DO NOTHING",
         stray.digest,
         stray.size,
         now,
         now,
+        stray.parts,
     )
     return changed > 0
 
 
 def deleting(connection: Connection, most: int) -> list[Blob]:
     """At most `most` of the blobs that are being deleted."""
-    rows = connection.all("SELECT digest, size FROM blobs WHERE state = 'deleting' ORDER BY digest LIMIT ?", most)
-    return [Blob(Digest(text(a)), number(b)) for a, b in rows]
+    rows = connection.all(
+        "SELECT digest, size, parts FROM blobs WHERE state = 'deleting' ORDER BY digest LIMIT ?", most
+    )
+    return [Blob(Digest(text(a)), number(b), text(c)) for a, b, c in rows]
 
 
 def end_deletion(connection: Connection, digest: Digest) -> None:

@@ -90,15 +90,16 @@ def has_blob(connection: Connection, digest: Digest) -> bool:
     return connection.one("SELECT 1 FROM blobs WHERE digest = ?", digest) is not None
 
 
-def store(connection: Connection, digest: Digest, size: int, written: int) -> None:
-    """Record a blob whose bytes are in place. One that is being deleted or was found damaged stays what it is."""
+def store(connection: Connection, digest: Digest, size: int, written: int, parts: str = "") -> None:
+    """Record a blob whose bytes are in place, or in `parts`. One that is being deleted or was found damaged stays what it is."""
     connection.run(
-        "INSERT INTO blobs (digest, size, state, created_at, touched_at) VALUES (?, ?, 'live', ?, ?)"
-        " ON CONFLICT (digest) DO UPDATE SET size = excluded.size WHERE state IN ('live', 'condemned')",
+        "INSERT INTO blobs (digest, size, state, created_at, touched_at, parts) VALUES (?, ?, 'live', ?, ?, ?)"
+        " ON CONFLICT (digest) DO UPDATE SET size = excluded.size WHERE blobs.state IN ('live', 'condemned')",
         digest,
         size,
         written,
         written,
+        parts,
     )
 
 
@@ -135,7 +136,7 @@ def present(connection: Connection, digests: Sequence[Digest]) -> dict[Digest, i
 
 def link(connection: Connection, repository_id: int, digest: Digest, written: int) -> None:
     """Give a repository a blob that is there. The blob counts as used then, or later where it was."""
-    connection.run("UPDATE blobs SET touched_at = max(touched_at, ?) WHERE digest = ?", written, digest)
+    connection.run("UPDATE blobs SET touched_at = ? WHERE digest = ? AND touched_at < ?", written, digest, written)
     connection.run(
         "INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         repository_id,
@@ -209,11 +210,12 @@ def unprotect(connection: Connection) -> None:
 def take_upload(connection: Connection, upload_id: str, repository: str, written: int) -> bool:
     """Record an upload under way that is not known, as one without any byte; tells whether it was not."""
     changed = connection.run(
-        "INSERT INTO uploads (id, repository, started_at, updated_at, size, state) VALUES (?, ?, ?, ?, 0, x'')"
+        "INSERT INTO uploads (id, repository, started_at, updated_at, size, state) VALUES (?, ?, ?, ?, 0, ?)"
         " ON CONFLICT DO NOTHING",
         upload_id,
         repository,
         written,
         written,
+        b"",
     )
     return changed > 0

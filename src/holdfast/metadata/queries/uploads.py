@@ -12,7 +12,9 @@ REMEMBERED = 60 * 60 * 1000
 
 @dataclass(frozen=True, slots=True)
 class UploadRow:
-    """An upload: `size` bytes are durable, `digest` is their SHA-256 and `state` how to go on hashing; `closed` the digest it became."""
+    """An upload: `size` bytes are durable in `parts` (see `storage.port`), `digest` is their SHA-256 and `state` how to go on hashing; `closed`
+    the digest it became.
+    """
 
     id: str
     repository: str
@@ -21,24 +23,26 @@ class UploadRow:
     digest: Digest | None
     state: bytes
     closed: Digest | None
+    parts: str = ""
 
 
 def start(connection: Connection, upload_id: str, repository: str, now: int) -> None:
     """Record a new upload; forget those that were closed some time ago."""
     connection.run("DELETE FROM uploads WHERE closed IS NOT NULL AND updated_at < ?", now - REMEMBERED)
     connection.run(
-        "INSERT INTO uploads (id, repository, started_at, updated_at, size, state) VALUES (?, ?, ?, ?, 0, x'')",
+        "INSERT INTO uploads (id, repository, started_at, updated_at, size, state) VALUES (?, ?, ?, ?, 0, ?)",
         upload_id,
         repository,
         now,
         now,
+        b"",
     )
 
 
 def find(connection: Connection, upload_id: str) -> UploadRow | None:
     """An upload by its id."""
     row = connection.one(
-        "SELECT id, repository, started_at, size, digest, state, closed FROM uploads WHERE id = ?", upload_id
+        "SELECT id, repository, started_at, size, digest, state, closed, parts FROM uploads WHERE id = ?", upload_id
     )
     if row is None:
         return None
@@ -52,6 +56,7 @@ def find(connection: Connection, upload_id: str) -> UploadRow | None:
         Digest(text(row[4])) if row[4] else None,
         state,
         Digest(text(row[6])) if row[6] else None,
+        text(row[7]),
     )
 
 
@@ -69,27 +74,38 @@ def untouched(connection: Connection, before: int, most: int) -> list[tuple[str,
     return [(text(row[0]), text(row[1])) for row in rows]
 
 
-def record(connection: Connection, upload_id: str, size: int, digest: Digest, state: bytes, now: int) -> bool:
-    """Record how far an open upload's bytes are durable; tells whether there was one."""
+def record(
+    connection: Connection, row: UploadRow, size: int, digest: Digest, state: bytes, now: int, parts: str = ""
+) -> bool:
+    """Record how far the bytes of an upload are durable that was found as `row`; tells whether it is still open and nothing was added since."""
     changed = connection.run(
-        "UPDATE uploads SET size = ?, digest = ?, state = ?, updated_at = ? WHERE id = ? AND closed IS NULL",
+        "UPDATE uploads SET size = ?, digest = ?, state = ?, parts = ?, updated_at = ?"
+        " WHERE id = ? AND closed IS NULL AND size = ? AND parts = ?",
         size,
         digest,
         state,
+        parts,
         now,
-        upload_id,
+        row.id,
+        row.size,
+        row.parts,
     )
     return changed > 0
 
 
-def is_open(connection: Connection, upload_id: str) -> bool:
-    """Tell whether an upload is under way."""
-    return connection.one("SELECT 1 FROM uploads WHERE id = ? AND closed IS NULL", upload_id) is not None
+def is_unchanged(connection: Connection, row: UploadRow) -> bool:
+    """Tell whether an upload that was found as `row` is under way and nothing was added since."""
+    found = connection.one(
+        "SELECT 1 FROM uploads WHERE id = ? AND closed IS NULL AND size = ? AND parts = ?", row.id, row.size, row.parts
+    )
+    return found is not None
 
 
 def close(connection: Connection, upload_id: str, digest: Digest, now: int) -> None:
-    """Record that an upload has become a blob."""
-    connection.run("UPDATE uploads SET closed = ?, state = x'', updated_at = ? WHERE id = ?", digest, now, upload_id)
+    """Record that an upload has become a blob, whose parts those of the upload are now."""
+    connection.run(
+        "UPDATE uploads SET closed = ?, state = ?, parts = '', updated_at = ? WHERE id = ?", digest, b"", now, upload_id
+    )
 
 
 def remove(connection: Connection, upload_id: str) -> None:
