@@ -7,5 +7,6 @@ pytest.register_assert_rewrite(
     "holdfast.metadata.contract_queries",
     "holdfast.metadata.contract_collection",
     "holdfast.metadata.contract_imports",
+    "holdfast.metadata.contract_leases",
     "holdfast.metadata.contract_parts",
 )

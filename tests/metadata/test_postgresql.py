@@ -1,17 +1,17 @@
 """PostgreSQL keeps the contracts, directly and through PgBouncer in transaction mode."""
 
-import asyncio
-import threading
-
 import pytest
 
 from harness.postgresql import PgBouncer, PostgreSQL
 from holdfast.metadata.contract import DatabaseContract, EmptyDatabase
 from holdfast.metadata.contract_collection import CollectionContract
 from holdfast.metadata.contract_imports import ImportsContract
+from holdfast.metadata.contract_leases import LeasesContract
+from holdfast.metadata.contract_parts import PartsContract
 from holdfast.metadata.contract_queries import QueriesContract
 from holdfast.metadata.port import Database
 from holdfast.metadata.postgresql import PostgreSQLDatabase
+from metadata.support import migrated
 
 
 class Direct(EmptyDatabase):
@@ -25,7 +25,7 @@ class Direct(EmptyDatabase):
 
     def database(self, before: Database | None = None) -> Database:
         if before is None:
-            migrate(self.url)
+            migrated(self.url)
         return PostgreSQLDatabase(self.url)
 
 
@@ -37,26 +37,11 @@ class Pooled(Direct):
         self.url = pgbouncer.fresh()
 
 
-def migrate(url: str) -> None:
-    """Make the tables of a database."""
-
-    async def run() -> None:
-        database = PostgreSQLDatabase(url)
-        try:
-            await database.migrate()
-        finally:
-            await database.close()
-
-    thread = threading.Thread(target=asyncio.run, args=(run(),))
-    thread.start()
-    thread.join()
-
-
 class TestDirect(Direct, DatabaseContract):
     """Connected to the server itself."""
 
 
-class TestDirectQueries(Direct, QueriesContract, CollectionContract, ImportsContract):
+class TestDirectQueries(Direct, QueriesContract, CollectionContract, ImportsContract, LeasesContract, PartsContract):
     """Connected to the server itself."""
 
 
@@ -64,5 +49,5 @@ class TestPooled(Pooled, DatabaseContract):
     """Through PgBouncer."""
 
 
-class TestPooledQueries(Pooled, QueriesContract, CollectionContract, ImportsContract):
+class TestPooledQueries(Pooled, QueriesContract, CollectionContract, ImportsContract, LeasesContract, PartsContract):
     """Through PgBouncer."""

@@ -3,6 +3,7 @@
 from holdfast.metadata.contract import DatabaseContract, EmptyDatabase
 from holdfast.metadata.contract_collection import CollectionContract
 from holdfast.metadata.contract_imports import ImportsContract
+from holdfast.metadata.contract_leases import LeasesContract
 from holdfast.metadata.contract_parts import PartsContract
 from holdfast.metadata.contract_queries import QueriesContract
 from holdfast.metadata.port import Database
@@ -34,7 +35,7 @@ class TestShared(Shared, DatabaseContract):
     """The usual mode."""
 
 
-class TestSharedQueries(Shared, QueriesContract, CollectionContract, ImportsContract, PartsContract):
+class TestSharedQueries(Shared, QueriesContract, CollectionContract, ImportsContract, LeasesContract, PartsContract):
     """The usual mode."""
 
 
@@ -42,7 +43,9 @@ class TestExclusive(Exclusive, DatabaseContract):
     """For network file systems."""
 
 
-class TestExclusiveQueries(Exclusive, QueriesContract, CollectionContract, ImportsContract, PartsContract):
+class TestExclusiveQueries(
+    Exclusive, QueriesContract, CollectionContract, ImportsContract, LeasesContract, PartsContract
+):
     """For network file systems."""
 
 
@@ -50,5 +53,7 @@ class TestInMemory(InMemory, DatabaseContract):
     """For tests and throw-away registries."""
 
 
-class TestInMemoryQueries(InMemory, QueriesContract, CollectionContract, ImportsContract, PartsContract):
+class TestInMemoryQueries(
+    InMemory, QueriesContract, CollectionContract, ImportsContract, LeasesContract, PartsContract
+):
     """For tests and throw-away registries."""
