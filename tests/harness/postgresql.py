@@ -26,6 +26,7 @@ SETTINGS = {
     "shared_buffers": "64MB",
     "log_min_messages": "warning",
 }
+QUICK = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 ACCESS = "host all locked 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
 
 _numbers = itertools.count(1)
@@ -131,7 +132,7 @@ class PostgreSQL(_Service):
 
     def __init__(self, directory: Path, *, durable: bool = True, **settings: str) -> None:
         super().__init__(directory)
-        self._settings = {**SETTINGS, "port": str(self.port), "fsync": "on" if durable else "off", **settings}
+        self._settings = {**SETTINGS, "port": str(self.port), **({} if durable else QUICK), **settings}
 
     def __str__(self) -> str:
         return f"PostgreSQL on port {self.port}"

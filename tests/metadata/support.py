@@ -3,7 +3,24 @@
 import asyncio
 import threading
 
+import psycopg
+
 from holdfast.metadata.postgresql import PostgreSQLDatabase
+
+
+TABLES = (
+    "SELECT string_agg(format('DELETE FROM %I', tablename), '; ') FROM pg_tables"
+    " WHERE schemaname = 'public' AND tablename <> 'schema_version'"
+)
+
+
+def emptied(url: str) -> None:
+    """Remove all rows of a database, which is much quicker than to make another one."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(TABLES).fetchone()
+        assert row
+        connection.execute("SET LOCAL session_replication_role = replica")
+        connection.execute(row[0].encode())
 
 
 def migrated(url: str) -> str:

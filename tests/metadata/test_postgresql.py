@@ -11,30 +11,42 @@ from holdfast.metadata.contract_parts import PartsContract
 from holdfast.metadata.contract_queries import QueriesContract
 from holdfast.metadata.port import Database
 from holdfast.metadata.postgresql import PostgreSQLDatabase
-from metadata.support import migrated
+from metadata.support import emptied, migrated
+
+
+@pytest.fixture(scope="module")
+def direct(postgresql: PostgreSQL) -> str:
+    """A database with its tables."""
+    return migrated(postgresql.fresh())
+
+
+@pytest.fixture(scope="module")
+def pooled(pgbouncer: PgBouncer) -> str:
+    """A database with its tables, through PgBouncer."""
+    return migrated(pgbouncer.fresh())
 
 
 class Direct(EmptyDatabase):
-    """Each test has a database of its own."""
+    """Connected to the server itself."""
 
     url: str
 
     @pytest.fixture(autouse=True)
-    def _fresh(self, postgresql: PostgreSQL) -> None:
-        self.url = postgresql.fresh()
+    def _empty(self, direct: str) -> None:
+        emptied(direct)
+        self.url = direct
 
     def database(self, before: Database | None = None) -> Database:
-        if before is None:
-            migrated(self.url)
         return PostgreSQLDatabase(self.url)
 
 
 class Pooled(Direct):
-    """As `Direct`, with the server's sessions shared out by transactions."""
+    """Through PgBouncer, which shares the server's sessions out by transactions."""
 
     @pytest.fixture(autouse=True)
-    def _fresh(self, pgbouncer: PgBouncer) -> None:
-        self.url = pgbouncer.fresh()
+    def _empty(self, pooled: str) -> None:
+        emptied(pooled)
+        self.url = pooled
 
 
 class TestDirect(Direct, DatabaseContract):

@@ -3,8 +3,10 @@
 
 # Prints the Debian packages of the missing programs, one on a line.
 missing_packages() {
+    # Debian keeps PostgreSQL's programs out of PATH, those of each version apart.
+    servers=$(printf '%s:' /usr/lib/postgresql/*/bin)
     while read -r program package; do
-        found=$(PATH=$PATH:/usr/sbin:/sbin command -v "$program") || found=
+        found=$(PATH=$PATH:/usr/sbin:/sbin:$servers command -v "$program") || found=
         # Images are made from scratch, with nothing but this program: it must not need libraries.
         if [ "$program" = busybox ] && ldd "$found" >/dev/null 2>&1; then
             found=
@@ -21,12 +23,14 @@ docker-compose docker-compose
 docker-registry docker-registry
 dockerd docker.io
 htpasswd apache2-utils
+initdb postgresql
 ip iproute2
 iptables iptables
 mkfs.ext4 e2fsprogs
 mmdebstrap mmdebstrap
 nginx nginx
 openssl openssl
+pgbouncer pgbouncer
 podman podman
 skopeo skopeo
 strace strace
@@ -58,12 +62,14 @@ if [ -n "$missing" ]; then
     install_packages $missing
     # Since Debian 13 docker.io is the daemon alone.
     command -v docker >/dev/null || install_packages docker-cli
-    # Debian starts their services, which would hold ports 80 and 5000; the tests start the programs themselves.
-    for service in caddy docker-registry nginx; do
+    # Debian starts their services, which would hold ports 80, 5000, 5432 and 6432; the tests start the programs themselves.
+    for service in caddy docker-registry nginx pgbouncer postgresql; do
         case $missing in
         *$service*)
             if [ -d /run/systemd/system ]; then
                 $sudo systemctl disable --now "$service" </dev/null >&2
+            elif [ "$service" = pgbouncer ] || [ "$service" = postgresql ]; then
+                $sudo service "$service" stop </dev/null >&2 || true
             fi
             ;;
         esac
