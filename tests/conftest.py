@@ -50,6 +50,15 @@ def client(registry: Server) -> Client:
 
 
 @pytest.fixture
+def direct(registry: Server) -> Client:
+    """A client like `client` that asks without a balancer in between.
+
+    nginx answers some requests by itself: paths with a NUL or that lead out of the root with 400, any TRACE with 405.
+    """
+    return Client(registry.direct, check=every_answer)
+
+
+@pytest.fixture
 def new_repository(request: pytest.FixtureRequest, client: Client) -> Callable[[], Repository]:
     """Makes names of repositories that no other test uses."""
     test = re.sub(r"[^a-z0-9]+", "-", request.function.__name__.lower())
@@ -60,6 +69,12 @@ def new_repository(request: pytest.FixtureRequest, client: Client) -> Callable[[
 def repository(new_repository: Callable[[], Repository]) -> Repository:
     """A repository that does not exist yet."""
     return new_repository()
+
+
+@pytest.fixture
+def direct_repository(repository: Repository, direct: Client) -> Repository:
+    """`repository`, asked without a balancer in between."""
+    return Repository(direct, repository.name)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from harness.http import Client
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 LOG_TAIL = 3000
+OTHER_STORES = ("storage.s3.", "storage.gcs.", "storage.azure.")
 
 
 def free_port() -> int:
@@ -43,7 +44,7 @@ class Server:
     `directory`: an existing directory for its data (in `root`) and its log (`log`).
     `settings`: dotted keys of the configuration file and their values, `{"storage.delete.enabled": "true"}`; they
     become REGISTRY_* variables. The address, the root directory and one worker are set unless they are among them;
-    `storage: inmemory` selects memory.
+    `storage: inmemory` selects memory, and keys of an object store that store; both need no root directory.
     `arguments`: further arguments, such as a configuration file. `environment`: further variables.
     `command`, `ready`: another registry's command line, and a path that answers 200 once it is up.
 
@@ -63,7 +64,7 @@ class Server:
         self.root = directory / "root"
         self.log = directory / "server.log"
         self.settings = {"http.addr": f"127.0.0.1:{free_port()}", "server.workers": "1", **(settings or {})}
-        if "storage" not in self.settings:
+        if not any(key == "storage" or key.startswith(OTHER_STORES) for key in self.settings):
             self.settings.setdefault("storage.filesystem.rootdirectory", str(self.root))
         host, _, port = self.settings["http.addr"].rpartition(":")
         self.address = (host or "127.0.0.1", int(port))
@@ -83,6 +84,11 @@ class Server:
     def registry(self) -> str:
         """HOST:PORT, as it stands in front of an image's name."""
         return f"{self.address[0]}:{self.address[1]}"
+
+    @property
+    def direct(self) -> "Server":
+        """What answers without a proxy in between, for requests that a proxy does not pass on as they are."""
+        return self
 
     @property
     def pid(self) -> int:

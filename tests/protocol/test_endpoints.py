@@ -159,11 +159,11 @@ NAMED: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize("name", INVALID_NAMES.values(), ids=INVALID_NAMES.keys())
-def test_invalid_names(client: Client, name: str) -> None:
+def test_invalid_names(client: Client, direct: Client, name: str) -> None:
     """N: 400 NAME_INVALID from every endpoint, and nothing is made by it."""
     before = client.get("/v2/_catalog?n=1000").body
     for method, tail in NAMED:
-        client.request(method, f"/v2/{name}/{tail}").expect(400, code="NAME_INVALID")
+        direct.request(method, f"/v2/{name}/{tail}").expect(400, code="NAME_INVALID")
     assert client.get("/v2/_catalog?n=1000").body == before
 
 
@@ -181,12 +181,12 @@ METHODS = [
 
 
 @pytest.mark.parametrize(("path", "allowed"), METHODS)
-def test_methods(client: Client, path: str, allowed: str) -> None:
+def test_methods(client: Client, direct: Client, path: str, allowed: str) -> None:
     """G13: what an endpoint does not do is 405 UNSUPPORTED, and Allow lists what it does; OPTIONS tells the same."""
     options = client.request("OPTIONS", path).expect(200, 204)
     assert set(options.headers["Allow"].replace(" ", "").split(",")) == set(allowed.split())
     for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"} - set(allowed.split()):
-        answer = client.request(method, path).expect(405, code="UNSUPPORTED")
+        answer = direct.request(method, path).expect(405, code="UNSUPPORTED")
         assert set(answer.headers["Allow"].replace(" ", "").split(",")) == set(allowed.split())
 
 

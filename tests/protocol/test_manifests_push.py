@@ -140,12 +140,12 @@ def test_valid_tags(repository: Repository, tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", INVALID_TAGS)
-def test_invalid_tags(repository: Repository, tag: str) -> None:
+def test_invalid_tags(repository: Repository, direct_repository: Repository, tag: str) -> None:
     """N: 400 on a push; on a pull it is a tag that is not there."""
     content = repository.push_image("other")
-    repository.put_manifest(content, tag).expect(400, code="MANIFEST_INVALID")
-    repository.get(f"manifests/{tag}").expect(404, code="MANIFEST_UNKNOWN")
-    repository.head(f"manifests/{tag}").expect(404)
+    direct_repository.put_manifest(content, tag).expect(400, code="MANIFEST_INVALID")
+    direct_repository.get(f"manifests/{tag}").expect(404, code="MANIFEST_UNKNOWN")
+    direct_repository.head(f"manifests/{tag}").expect(404)
     assert repository.tags() == ["other"]
 
 

@@ -208,9 +208,9 @@ def unknown_to_all(repository: Repository, upload: str) -> None:
     "name",
     [UPLOAD, "x", "1", "%2e%2e", "..", UPLOAD + "0", "%00", "%ff", "_uploads", "{" + UPLOAD + "}x", "0" * 5000],
 )
-def test_unknown_upload(repository: Repository, name: str) -> None:
+def test_unknown_upload(repository: Repository, direct_repository: Repository, name: str) -> None:
     repository.push_image("latest")
-    unknown_to_all(repository, repository.url(f"blobs/uploads/{name}"))
+    unknown_to_all(direct_repository, repository.url(f"blobs/uploads/{name}"))
 
 
 def test_upload_belongs_to_its_repository(repository: Repository, other: Repository) -> None:
