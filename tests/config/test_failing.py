@@ -106,13 +106,84 @@ FAILING = [
         "a driver of the cloud beside a file",
         "storage: {filesystem: {rootdirectory: /x}}",
         {"REGISTRY_STORAGE_S3_BUCKET": "b"},
-        errors=("storage.s3 (variable REGISTRY_STORAGE_S3_BUCKET): this storage driver is not available",),
+        errors=(
+            "storage.filesystem (file FILE line 2) and storage.s3 (variable REGISTRY_STORAGE_S3_BUCKET) exclude each",
+            "storage.s3.region: it is needed without regionendpoint",
+        ),
     ),
     Case(
         "a bare driver of the cloud",
         "",
         {"REGISTRY_STORAGE": "s3"},
-        errors=("storage.s3 (variable REGISTRY_STORAGE): this",),
+        errors=(
+            "storage.s3.bucket: it is needed (variable REGISTRY_STORAGE); write it there or set REGISTRY_STORAGE_S3_",
+        ),
+    ),
+    Case(
+        "a driver under two names",
+        "storage: {s3: {bucket: b, region: r}, s3aws: {bucket: b, region: r}}",
+        errors=("storage.s3aws (file FILE line 2): storage.s3 is the same; give one of them only",),
+    ),
+    Case(
+        "an object store",
+        "storage: {s3: {bucket: b, accesskey: a, regionendpoint: 'http://s/path', redirectendpoint: 'ftp://s', "
+        "rootdirectory: a//b, accelerate: true, usefipsendpoint: true, chunksize: 5242880}}",
+        errors=(
+            "storage.s3.regionendpoint (file FILE line 2): found 'http://s/path', expected an address without a path",
+            "storage.s3.redirectendpoint (file FILE line 2): found 'ftp://s', expected an address",
+            "storage.s3.rootdirectory (file FILE line 2): found 'a//b', expected names with single slashes",
+            "storage.s3.accesskey (file FILE line 2): it needs storage.s3.secretkey beside it",
+            "storage.s3.accelerate (file FILE line 2): only Amazon has it; remove it or regionendpoint",
+            "storage.s3.usefipsendpoint (file FILE line 2): only Amazon has it",
+            "storage.s3.accelerate (file FILE line 2): Amazon has no such addresses with usefipsendpoint",
+        ),
+    ),
+    Case(
+        "accelerated dots",
+        "storage: {s3: {bucket: a.b, region: r, accelerate: true, rootdirectory: ../b}}",
+        errors=("only for buckets without dots", "storage.s3.rootdirectory (file FILE line 2): found '../b'"),
+    ),
+    Case(
+        "small parts",
+        "storage: {s3: {bucket: b, chunksize: 1048576}}",
+        errors=("storage.s3.chunksize (file FILE line 2): found '1048576', expected a whole number from 5242880 to",),
+    ),
+    Case(
+        "another object store",
+        "storage: {gcs: {bucket: b, keyfile: f, credentials: {type: service_account}, chunksize: 262145}}",
+        errors=(
+            "storage.gcs.keyfile (file FILE line 2) and storage.gcs.credentials exclude",
+            "found 262145, expected a",
+        ),
+    ),
+    Case(
+        "a third object store",
+        "storage: {azure: {accountname: a, container: c, serviceurl: a.example.com, credentials: {type: client_secret, "
+        "clientid: i}}}",
+        errors=(
+            "storage.azure.credentials.tenantid: it is needed, since storage.azure.credentials.type is client_secret",
+            "storage.azure.credentials.secret: it is needed",
+            "storage.azure.serviceurl (file FILE line 2): found 'a.example.com', expected an address",
+        ),
+    ),
+    Case(
+        "an address of no database",
+        "metadata: {url: 'mysql://me:hunter2@x/y'}\nstorage: {links: {disabled: true}}",
+        errors=(
+            "metadata.url (file FILE line 2): found a value that is not shown, expected an address such as postgresql",
+        ),
+    ),
+    Case(
+        "too many connections",
+        "metadata: {connections: 101}",
+        errors=("metadata.connections (file FILE line 2): found '101', expected a whole number from 1 to 100",),
+    ),
+    Case(
+        "no links with an embedded database",
+        "storage: {links: {disabled: true}}",
+        errors=(
+            "storage.links.disabled (file FILE line 2): it needs metadata.url, since the links replace an embedded",
+        ),
     ),
     Case(
         "a pattern that is none",
@@ -173,7 +244,7 @@ FAILING = [
         "a misspelt driver of the cloud",
         "",
         {"REGISTRY_STORAGE_GSC_BUCKET": "x"},
-        errors=("REGISTRY_STORAGE_GSC_BUCKET: there is no such setting; storage has filesystem, inmemory, delete",),
+        errors=("there is no such setting; storage has filesystem, inmemory, s3, gcs, azure, delete, maint",),
     ),
     Case(
         "numbers and times beyond all use",

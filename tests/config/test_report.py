@@ -9,7 +9,7 @@ from holdfast.config.declared import Setting, declare
 from holdfast.config.load import load
 from holdfast.config.problems import Findings
 from holdfast.config.report import MASK, Row, line, rows, shown
-from holdfast.config.settings import Section, setting
+from holdfast.config.section import Section, setting
 from holdfast.config.tree import Branch, Leaf
 
 

@@ -12,7 +12,7 @@ from holdfast.config.declared import declare
 from holdfast.config.load import ConfigurationError, load
 from holdfast.config.merge import overlay
 from holdfast.config.problems import Findings
-from holdfast.config.settings import Section, setting
+from holdfast.config.section import Section, setting
 from holdfast.config.tree import Branch
 
 FILE_LIST = "health: {file: [{file: /a}, {file: /b, interval: 1m}]}\nvalidation: {manifests: {urls: {allow: [x, y]}}}\n"
@@ -46,6 +46,16 @@ EFFECTIVE: list[tuple[str, dict[str, str], dict[str, object]]] = [
         FILE_LIST,
         {f"{CHECKS}_1": "{file: /new}"},
         {"health.file.1.file": "/new", "health.file.1.interval": 10, "health.file.0.file": "/a"},
+    ),
+    (
+        "storage: {s3aws: {bucket: b, region: r}}",
+        {"REGISTRY_STORAGE_S3_SECURE": "false", "REGISTRY_STORAGE_S3AWS_ENCRYPT": "true"},
+        {"storage.s3.bucket": "b", "storage.s3.secure": False, "storage.s3.encrypt": True},
+    ),
+    (
+        "",
+        {"REGISTRY_STORAGE": "s3aws", "REGISTRY_STORAGE_S3AWS_BUCKET": "b", "REGISTRY_STORAGE_S3_REGION": "r"},
+        {"storage.s3.bucket": "b", "storage.s3.region": "r"},
     ),
     (
         "",

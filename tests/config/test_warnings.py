@@ -137,10 +137,24 @@ WARNING = [
     ),
     Case(
         "settings without effect",
-        "storage: {redirect: {disable: true}, tag: {concurrencylimit: 5}}",
+        "storage: {tag: {concurrencylimit: 5}}",
+        warnings=("storage.tag.concurrencylimit (file FILE line 2): it has no effect here: tags are looked up",),
+    ),
+    Case(
+        "a database server beside a directory",
+        "metadata: {path: /x, url: 'postgresql://me@h/d'}",
+        warnings=("metadata.path (file FILE line 2): it has no effect beside metadata.url",),
+    ),
+    Case(
+        "an object store that shares its objects",
+        "storage: {s3aws: {bucket: b, region: r, objectacl: public-read, keyid: k, loglevel: debug, v4auth: false}}",
+        {},
+        {"storage.s3.bucket": "b", "storage.s3.forcepathstyle": True},
         warnings=(
-            "storage.redirect.disable (file FILE line 2): it has no effect here: blobs are always served",
-            "storage.tag.concurrencylimit (file FILE line 2): it has no effect here: tags are looked up",
+            "storage.s3.objectacl (file FILE line 2): it has no effect here: objects are written without an access list",
+            "storage.s3.keyid (file FILE line 2): it has no effect without storage.s3.encrypt",
+            "storage.s3.loglevel (file FILE line 2): it has no effect here",
+            "storage.s3.v4auth (file FILE line 2): it has no effect here",
         ),
     ),
     Case(

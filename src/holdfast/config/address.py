@@ -1,8 +1,10 @@
-"""The address to listen on."""
+"""Addresses: the one to listen on, and those of others."""
 
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -22,6 +24,18 @@ def parse_addr(addr: str) -> tuple[str, int]:
     if host and not _NAME.fullmatch(host):
         raise ValueError(f"{host!r} is neither a host name nor an IP address")
     return host, int(digits)
+
+
+def is_address(text: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
+    """Whether it is an address with one of the schemes and a host, and without a query."""
+    if _CONTROL.search(text) or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        usable = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    return usable and parts.scheme in schemes and bool(parts.hostname) and not (parts.query or parts.fragment)
 
 
 def _ipv6(text: str) -> str:

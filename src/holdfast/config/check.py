@@ -60,6 +60,7 @@ class Check:
 
     def _chosen(self, table: Table, origin: str, name: str) -> Branch:
         """A bare name for a section of alternatives: `storage: inmemory`, `REGISTRY_AUTH=htpasswd`."""
+        name = table.name_of(name)
         if name in table.alternatives or join(table.key, name) in FOREIGN:
             return Branch(origin, {name: Leaf(origin, None)})
         known = " or ".join(table.alternatives)
@@ -161,6 +162,9 @@ class Check:
     def _undeclared(self, table: Table, key: str, entry: Entry) -> None:
         if key in FOREIGN:
             self._foreign(table, key, FOREIGN[key], entry)
+        elif table.name_of(key.rpartition(".")[2]) in table.children:
+            other = join(table.key, table.name_of(key.rpartition(".")[2]))
+            self.findings.problems.append(f"{key} ({entry.origin}): {other} is the same; give one of them only")
         elif is_foreign(key) and isinstance(entry, Branch):
             for name, child in entry.children.items():
                 self._undeclared(table, join(key, name), child)

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from holdfast.config.settings import Section, Settings
+from holdfast.config.section import Section
+from holdfast.config.settings import Settings
 
 REQUIRED = msgspec.NODEFAULT
 """The default of a setting that has none."""
@@ -100,6 +101,10 @@ class Table:
         if not self.struct.chooses:
             return []
         return [name for name, child in self.children.items() if isinstance(child, Table) and child.optional]
+
+    def name_of(self, given: str) -> str:
+        """The declared name for one that may be an alias."""
+        return self.struct.aliases.get(given, given)
 
     @property
     def strict(self) -> bool:

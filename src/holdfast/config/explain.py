@@ -10,7 +10,7 @@ from holdfast.config.foreign import FOREIGN, VERDICTS
 from holdfast.config.load import Loaded
 from holdfast.config.merge import CONFIGURATION_PATH, FILE, PREFIX, resolve
 from holdfast.config.port import PORT
-from holdfast.config.problems import hint, nearest, nearest_key, nearest_variable
+from holdfast.config.problems import hint, nearest, nearest_key, nearest_variable, same_name
 from holdfast.config.report import line, rows, written
 from holdfast.config.values import expected
 
@@ -52,7 +52,7 @@ def _find_key(key: str) -> _Known | None:
 
 def _below(at: Declared, part: str) -> Declared | None:
     if isinstance(at, Table):
-        return at.children.get(part.lower())
+        return at.children.get(at.name_of(part.lower()))
     if isinstance(at, Listed) and part == "N":
         return at.item()
     if re.fullmatch("[0-9]{1,6}", part) and not (isinstance(at, Setting) and not at.is_list):
@@ -84,7 +84,7 @@ def _nearest(name: str) -> str:
         return nearest_variable(name, [*(setting.variable for setting in settings()), *map(variable, FOREIGN)])
     keys = {setting.key for setting in settings()} | {*FOREIGN} | {key.rpartition(".")[0] for key in FOREIGN}
     sections = {setting.key.rpartition(".")[0] for setting in settings()}
-    return nearest(name.lower(), sorted((keys | sections) - {""})) or nearest_key(name, declarations().children)
+    return same_name(name) or nearest(name.lower(), sorted((keys | sections) - {""})) or nearest_key(name, ())
 
 
 def _words(known: Declared, loaded: Loaded | None) -> Iterator[str]:

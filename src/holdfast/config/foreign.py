@@ -46,18 +46,12 @@ _ON = ("true", "yes", "on")
 VERDICTS = {"idle": "accepted, without effect", "later": "accepted, without effect yet", "stop": "stops the start"}
 """What happens with a key, in words."""
 
-_DRIVER = _stop("this storage driver is not available; use filesystem")
-
 FOREIGN: dict[str, Foreign] = {
     "loglevel": _idle("write log.level in its place"),
     "log.hooks": _later("no mail is sent for log lines"),
     "log.reportcaller": _idle("log lines name no line of Go code", *_OFF),
-    "storage.s3": _DRIVER,
-    "storage.s3aws": _DRIVER,
-    "storage.gcs": _DRIVER,
-    "storage.azure": _DRIVER,
-    "storage.swift": _DRIVER,
-    "storage.oss": _DRIVER,
+    "storage.swift": _stop("this storage driver is not available; Swift speaks S3, use s3 with regionendpoint"),
+    "storage.oss": _stop("this storage driver is not available; OSS speaks S3, use s3 with regionendpoint"),
     "storage.cache": _idle("metadata is kept in a database and needs no cache"),
     "storage.filesystem.maxthreads": _idle("file access needs no limit of threads"),
     "auth.none": _idle("no authentication is what happens without auth"),

@@ -42,14 +42,28 @@ def overlay(root: Branch, environ: Mapping[str, str], findings: Findings, table:
 
     `table` declares what there is; if not given, the whole configuration.
     """
+    table = table or declarations()
+    rename(root, table)
     names = [name for name in environ if name.startswith(PREFIX) and name not in (PREFIX, CONFIGURATION_PATH)]
     injected: list[str] = []
     for name in sorted(names, key=_order):
-        _Variable(name, environ, findings, injected).apply(root, table or declarations())
+        _Variable(name, environ, findings, injected).apply(root, table)
+        rename(root, table)
     if injected:
         findings.warnings.append(
             f"{', '.join(injected)}: ignored; Kubernetes or Docker sets such variables for a service called registry"
         )
+
+
+def rename(branch: Branch, table: Table) -> None:
+    """Give what lies in the tree under an alias its declared name, unless that is there too."""
+    for name, entry in list(branch.children.items()):
+        declared = table.name_of(name)
+        if declared not in branch.children:
+            branch.children = {declared if key == name else key: value for key, value in branch.children.items()}
+        child = table.children.get(declared)
+        if isinstance(child, Table) and isinstance(entry, Branch):
+            rename(entry, child)
 
 
 def resolve(table: Table, parts: list[str]) -> tuple[list[_Step], list[str]]:
@@ -69,8 +83,7 @@ def resolve(table: Table, parts: list[str]) -> tuple[list[_Step], list[str]]:
 def _step(at: Declared, parts: list[str]) -> tuple[_Step | None, list[str]]:
     first, rest = parts[0], parts[1:]
     if isinstance(at, Table):
-        child = at.children.get(first.lower()) if first.isupper() else None
-        return ((child, first.lower()) if child else None), rest
+        return _child(at, parts)
     if isinstance(at, Setting) and at.is_map:
         if rest and _PLACE.fullmatch(rest[-1]) and at.item("").is_list:
             parts, rest = parts[:-1], rest[-1:]
@@ -81,6 +94,16 @@ def _step(at: Declared, parts: list[str]) -> tuple[_Step | None, list[str]]:
     if (isinstance(at, Listed) or at.is_list) and _PLACE.fullmatch(first):
         return (at.item(int(first)), int(first)), rest
     return None, rest
+
+
+def _child(table: Table, parts: list[str]) -> tuple[_Step | None, list[str]]:
+    """The child that the first part names, or the first parts together, since names may have `_` in them."""
+    for end in range(1, len(parts) + 1):
+        spelt = "_".join(parts[:end])
+        name = table.name_of(spelt.lower())
+        if spelt.isupper() and name in table.children:
+            return (table.children[name], name), parts[end:]
+    return None, parts[1:]
 
 
 def _order(name: str) -> list[tuple[int, str]]:
@@ -165,7 +188,7 @@ class _Variable:
         if given is None or (isinstance(given, Leaf) and given.value is None):
             return _default(declared, origin)
         if isinstance(declared, Table) and declared.alternatives and isinstance(given, Leaf) and given.value:
-            return Branch(origin, {given.value: Leaf(origin, None)})
+            return Branch(origin, {declared.name_of(given.value): Leaf(origin, None)})
         wanted = "a list" if _is_series(declared) else "a mapping"
         self.findings.problems.append(f"{declared.key} ({origin}): found {found(given)}, expected {wanted}")
         return Series(origin) if _is_series(declared) else Branch(origin)
@@ -214,7 +237,8 @@ class _Variable:
             return
         if table is not None and table.alternatives:
             names = [*table.children, *foreign_names(table.key)]
-            close = nearest_variable(self.name, [variable_name(join(table.key, name)) for name in names])
+            shortened = "_".join(self.name.split("_")[: len(table.variable.split("_")) + 1])
+            close = nearest_variable(shortened, [variable_name(join(table.key, name)) for name in names])
             self.findings.problems.append(
                 f"{self.name}: there is no such setting; {table.key} has {', '.join(table.children)}{hint(close)}"
             )

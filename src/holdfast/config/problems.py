@@ -53,9 +53,14 @@ def nearest_key(key: str, siblings: Iterable[str]) -> str:
     close = nearest(name.lower(), siblings)
     if close:
         return f"{parent}.{close}" if parent else close
-    sections = {setting.key.rpartition(".")[0] for setting in settings()}
-    everywhere = sorted({*(setting.key for setting in settings()), *sections})
-    return next((known for known in everywhere if known.rpartition(".")[2] == name.lower()), "")
+    return same_name(name)
+
+
+def same_name(name: str) -> str:
+    """The first declared key that has this name in some section; empty if none has."""
+    keys = [setting.key for setting in settings()]
+    sections = [key.rpartition(".")[0] for key in keys]
+    return next((known for known in (*keys, *sections) if known.rpartition(".")[2] == name.lower()), "")
 
 
 def found(given: Entry | str) -> str:

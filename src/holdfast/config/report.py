@@ -8,7 +8,7 @@ from typing import Any
 
 from holdfast.config.declared import REQUIRED, Listed, Setting, Table, declarations
 from holdfast.config.load import Loaded
-from holdfast.config.settings import Section
+from holdfast.config.section import Section
 
 MASK = "********"
 """What stands in place of a secret."""

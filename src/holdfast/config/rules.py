@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
-from holdfast.config.address import parse_addr
+from holdfast.config.address import is_address, parse_addr
 from holdfast.config.problems import Findings, found
+from holdfast.config.rules_stores import check_metadata, check_stores, unused
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
@@ -22,8 +22,11 @@ def check_rules(values: dict[str, Any], origins: dict[str, str], findings: Findi
         *_realm(values["auth"], origins),
         *_tls(http["tls"], origins, findings.failed),
         *_patterns(values["validation"]["manifests"].get("urls", {}), origins),
+        *check_stores(values["storage"], origins, findings.failed),
+        *check_metadata(values, origins, findings.failed),
     ]
     findings.problems.extend(problems)
+    findings.warnings.extend(unused(values, origins))
 
 
 def _address(http: dict[str, Any], origins: dict[str, str]) -> Iterator[str]:
@@ -40,7 +43,7 @@ def _address(http: dict[str, Any], origins: dict[str, str]) -> Iterator[str]:
         yield (
             f"http.prefix ({origins['http.prefix']}): found {found(http['prefix'])}, expected a path such as /registry/"
         )
-    if http["host"] and not _is_address(http["host"]):
+    if http["host"] and not is_address(http["host"]):
         yield (
             f"http.host ({origins['http.host']}): found {found(http['host'])}, expected an address with its scheme, "
             "such as https://registry.example.com"
@@ -80,14 +83,3 @@ def _patterns(urls: dict[str, list[str]], origins: dict[str, str]) -> Iterator[s
             except (re.error, OverflowError) as error:
                 origin = origins.get(f"{key}.{place}") or origins[key]
                 yield f"{key} ({origin}): found {found(pattern)}, which is no regular expression: {error}"
-
-
-def _is_address(text: str) -> bool:
-    if _CONTROL.search(text) or " " in text:
-        return False
-    try:
-        parts = urlsplit(text)
-        usable = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    return usable and parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)

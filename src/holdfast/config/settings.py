@@ -5,51 +5,12 @@ variable is that key in upper case. `setting` carries the words for the document
 `holdfast config`, the documents) walks these classes through `holdfast.config.declared`.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
-from msgspec import Meta, Struct
 
-
-def setting(
-    help: str,
-    *,
-    secret: bool = False,
-    ours: bool = False,
-    newer: bool = False,
-    duration: bool = False,
-    free: bool = False,
-    idle: str = "",
-    retired: dict[str, str] | None = None,
-    **limits: Any,
-) -> Meta:
-    """Describe a field by its `help`, one or two sentences for the documents.
-
-    `secret` masks it, `ours` marks what neither registry:2 nor registry:3 has, `newer` what only registry:3 has.
-    `duration` lets it be written as `1m30s` (seconds in the settings), `free` marks a mapping of anything: names that
-    variables add become lower case, lists and mappings in it texts. `idle` says why a setting of registry:2 has no effect
-    here, `retired` maps values that registry:2 accepts to the ones used in their place, with a warning. `limits` are those
-    of `msgspec.Meta`.
-    """
-    marks = {"secret": secret, "ours": ours, "newer": newer, "duration": duration, "free": free}
-    return Meta(description=help, extra={**marks, "idle": idle, "retired": retired or {}}, **limits)
-
-
-class Section(Struct, frozen=True, kw_only=True):
-    """A mapping of the configuration file.
-
-    A field of the form `SomeSection | None` may be left out. A list of sections is
-    `Annotated[list[SomeSection], setting(...)]`.
-    """
-
-    strict: ClassVar[bool] = False
-    """Whether an unknown key in the file stops the start; otherwise it warns, since registry:2 ignores it."""
-    fallback: ClassVar[str] = ""
-    """The alternative that is taken if none is given; empty for none."""
-    chooses: ClassVar[bool] = False
-    """Whether at most one of the sections of the form `SomeSection | None` may be given."""
-    assumed: ClassVar[dict[str, str]] = {}
-    """Values in that alternative, if none is given, that differ from the defaults."""
+from holdfast.config.section import Section, setting
+from holdfast.config.stores import GCS, S3, Azure
 
 
 class AccessLog(Section, frozen=True, kw_only=True):
@@ -95,8 +56,21 @@ class Redirect(Section, frozen=True, kw_only=True):
     disable: Annotated[
         bool,
         setting(
-            "Serve blobs instead of redirecting clients to where they are stored.",
-            idle="blobs are always served by the registry itself",
+            "Send the bytes of blobs through the registry. Otherwise pulls of blobs in an object store are redirected (307) "
+            "to an address there that works for a short time.",
+        ),
+    ] = False
+
+
+class Links(Section, frozen=True, kw_only=True):
+    strict: ClassVar[bool] = True
+
+    disabled: Annotated[
+        bool,
+        setting(
+            "Do not write registry:2's links, by which it would find repositories and tags; "
+            "`holdfast export` writes them. Only with metadata.url, since they replace a lost embedded database.",
+            ours=True,
         ),
     ] = False
 
@@ -136,12 +110,17 @@ class Storage(Section, frozen=True, kw_only=True):
     chooses: ClassVar[bool] = True
     fallback: ClassVar[str] = "filesystem"
     assumed: ClassVar[dict[str, str]] = {"rootdirectory": "./data"}  # registry:2 has no start without configuration
+    aliases: ClassVar[dict[str, str]] = {"s3aws": "s3"}
 
     filesystem: Filesystem | None = None
     inmemory: InMemory | None = None
+    s3: S3 | None = None
+    gcs: GCS | None = None
+    azure: Azure | None = None
     delete: Delete = Delete()
     maintenance: Maintenance = Maintenance()
     redirect: Redirect = Redirect()
+    links: Links = Links()
     tag: TagLookup = TagLookup()
 
 
@@ -151,11 +130,25 @@ class Metadata(Section, frozen=True, kw_only=True):
     path: Annotated[
         str,
         setting(
-            "Directory of the embedded database; empty means holdfast/ in the root directory. "
+            "Directory of the embedded database; empty means holdfast/ in the root directory, or "
+            "/var/lib/registry/holdfast with an object store. "
             "Set it to a local disk when the root is on a network file system.",
             ours=True,
         ),
     ] = ""
+    url: Annotated[
+        str,
+        setting(
+            "The PostgreSQL database (13 or newer) that keeps the names, in place of the embedded one, such as "
+            "postgresql://user:password@host:5432/registry; any number of nodes may share it.",
+            ours=True,
+            secret=True,
+        ),
+    ] = ""
+    connections: Annotated[
+        int,
+        setting("The most connections to PostgreSQL that one worker process has.", ours=True, ge=1, le=100),
+    ] = 8
 
 
 class Htpasswd(Section, frozen=True, kw_only=True):
