@@ -7,7 +7,6 @@ import psycopg
 
 from holdfast.metadata.postgresql import PostgreSQLDatabase
 
-
 TABLES = (
     "SELECT string_agg(format('DELETE FROM %I', tablename), '; ') FROM pg_tables"
     " WHERE schemaname = 'public' AND tablename <> 'schema_version'"

@@ -36,7 +36,7 @@ class Direct(EmptyDatabase):
         emptied(direct)
         self.url = direct
 
-    def database(self, before: Database | None = None) -> Database:
+    def database(self, _before: Database | None = None) -> Database:
         return PostgreSQLDatabase(self.url)
 
 
