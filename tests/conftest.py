@@ -12,6 +12,7 @@ from harness.postgresql import open_directory, pgbouncer, postgresql  # noqa: F4
 from harness.repository import Repository
 from harness.rules import every_answer
 from harness.server import Server
+from harness.swift import swift  # noqa: F401 - one engine for all tests that use it
 from image.fixtures import docker_host, image, machine  # noqa: F401 - one definition for all tests that use them
 from image.machine import Machine
 

@@ -11,6 +11,8 @@
         _holdfast/tmp/<uuid>                                                    small files before their rename (ours)
         _holdfast/instance                                                      which database this tree belongs to (ours)
         _holdfast/server.lock                                                   which server uses it (ours)
+        _holdfast/segments/<uuid>                                               object stores: bytes that one request of an upload brought (ours)
+        _holdfast/parted/sha256/<hex>                                           object stores: which segments hold a blob's bytes (ours)
     <rootdirectory>/holdfast/                                                   the database and the lock (ours)
 
 All paths here are relative to `<rootdirectory>/docker/registry/v2`, with `/`, and made of checked names only.
@@ -22,12 +24,24 @@ ROOT = "docker/registry/v2"
 OWN = "_holdfast"
 TEMPORARY = "_holdfast/tmp"
 INSTANCE = f"{OWN}/instance"
+SEGMENTS = f"{OWN}/segments"
+PARTED = f"{OWN}/parted"
 
 
 def blob(digest: Digest) -> str:
     """The file with a blob's bytes."""
     encoded = encoded_of(digest)
     return f"blobs/{algorithm_of(digest)}/{encoded[:2]}/{encoded}/data"
+
+
+def segment(segment_id: str) -> str:
+    """The object with what one request brought."""
+    return f"{SEGMENTS}/{segment_id}"
+
+
+def parted(digest: Digest) -> str:
+    """The object that says in which segments a blob's bytes lie."""
+    return f"{PARTED}/{algorithm_of(digest)}/{encoded_of(digest)}"
 
 
 def repository(name: str) -> str:

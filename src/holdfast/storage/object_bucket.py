@@ -1,0 +1,246 @@
+"""Our part of a bucket, through obstore: S3, Google Cloud Storage, Azure, or obstore's memory. The only module that calls obstore.
+
+Paths are those of `paths`; `Bucket` puts its prefix before them. obstore's errors become the port's. Their texts hold parts of requests,
+so they are read for the reason and never passed on.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
+
+from holdfast.storage import paths
+from holdfast.storage.port import StorageError, StorageFull, StorageReadOnly, StorageUnavailable
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
+CLIENT_OPTIONS: "ClientConfig" = {
+    "connect_timeout": timedelta(seconds=5),
+    "read_timeout": timedelta(seconds=30),
+    "timeout": timedelta(days=1),
+}
+"""Time-outs for every store: none for a whole transfer, which may be long, but for each wait."""
+
+RETRIES: "RetryConfig" = {
+    "max_retries": 20,
+    "retry_timeout": timedelta(seconds=12),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2), "base": 2},
+}
+"""A store that restarts is waited for so long; then the client is told to come again."""
+
+AHEAD = 1024 * 1024
+"""Bytes in a piece of a stream."""
+
+FEW_STREAMS = 4
+"""While no more than so many objects are written at once, each has several requests under way at a time, above it one."""
+
+MOST_PARTS = 10_000
+"""No store takes more in one object."""
+
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "bucket does not exist")
+_FULL = {"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage"}
+_AGAIN = {"SlowDown", "RequestTimeout", "OperationAborted", "ServiceUnavailable", "Throttling", "RequestLimitExceeded"}
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectOptions:
+    """How a bucket is used.
+
+    `place`: what errors call it, such as `bucket "images" at https://s3.example.com`, without credentials. `prefix`: what all keys start
+    with, without slashes around. `chunk_size`: bytes in one request of a long object, at least 5 MiB. `parallel`: how many such requests each
+    upload has under way at once. `urls`: whether addresses are given out, and `url_seconds` for how long they are good. `sse`, `storage_class`
+    and the like are settings of the obstore store.
+    """
+
+    place: str
+    prefix: str = paths.ROOT
+    chunk_size: int = 16 * 1024 * 1024
+    parallel: int = 2
+    urls: bool = True
+    url_seconds: int = 20 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object in a listing: its path, its size in bytes, and when it was written (milliseconds since 1970)."""
+
+    path: str
+    size: int
+    modified: int
+
+
+class Stream:
+    """An object's bytes as they come. `size`: of the whole object."""
+
+    def __init__(self, bucket: "Bucket", result: "obstore.GetResult") -> None:
+        self.size = result.meta["size"]
+        self._bucket = bucket
+        self._stream = result.stream(AHEAD)
+
+    async def next(self) -> bytes:
+        """The next piece, hardly longer than `AHEAD`; empty at the end."""
+        with self._bucket.translated():
+            try:
+                return await self._stream.__anext__()
+            except StopAsyncIteration:
+                return b""
+
+
+class Bucket:
+    """The objects below a prefix."""
+
+    def __init__(self, store: ObjectStore, options: ObjectOptions) -> None:
+        self.options = options
+        self._store = store
+        self._place = options.place
+        self._streams = 0
+
+    def _key(self, path: str) -> str:
+        return f"{self.options.prefix}/{path}" if self.options.prefix else path
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn obstore's errors into the port's. `FileNotFoundError` stays: what it means, the caller knows."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            if any(word in str(error) for word in _NO_BUCKET):
+                raise StorageError(f"there is no {self._place}: make it, or correct the configuration") from None
+            raise
+        except BaseError as error:
+            raise self._told(error) from None
+
+    def _told(self, error: BaseError) -> StorageError:
+        text = str(error)
+        status = int(found[1]) if (found := re.search(r"status code: (\d{3})", text)) else 0
+        code = found[1] if (found := re.search(r"<Code>(\w+)</Code>", text)) else ""
+        reason = " ".join(str(word) for word in (status or "", code) if word)
+        if any(word in text for word in _NO_BUCKET):
+            return StorageError(f"there is no {self._place}: make it, or correct the configuration")
+        if code in _FULL or status == 507:
+            return StorageFull(f"{self._place}: {reason}")
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in {401, 403}:
+            return StorageError(
+                f"{self._place} refused the access ({reason or 'no reason given'}): check the access key, its secret, the region, and that"
+                " the key may read, write, list and delete there"
+            )
+        if status >= 500 or status in {408, 409, 429} or code in _AGAIN:
+            return StorageUnavailable(f"{self._place} answered {reason}")
+        if status:
+            return StorageError(f"{self._place} answered {reason}")
+        return StorageUnavailable(f"{self._place} cannot be reached, or did not answer in time")
+
+    async def head(self, path: str) -> int | None:
+        """An object's size, or None if it is not there."""
+        with self.translated():
+            try:
+                return (await obstore.head_async(self._store, self._key(path)))["size"]
+            except FileNotFoundError:
+                pass
+        # The answer says nothing but "not found". That the whole bucket is missing must not be taken for a missing object.
+        found = await self.stream(path)
+        return found.size if found else None
+
+    async def stream(self, path: str, start: int = 0, end: int | None = None) -> Stream | None:
+        """Read an object from `start` on, up to `end` or all, with one request; None if it is not there."""
+        options: obstore.GetOptions = {}
+        if end is not None:
+            options["range"] = (start, end)
+        elif start:
+            options["range"] = {"offset": start}
+        try:
+            with self.translated():
+                return Stream(self, await obstore.get_async(self._store, self._key(path), options=options))
+        except FileNotFoundError:
+            return None
+
+    async def write(self, path: str, content: bytes) -> None:
+        """Write an object with one request."""
+        await self._written(path, content, multipart=False, parallel=1)
+
+    async def write_stream(self, path: str, pieces: AsyncIterator[bytes]) -> None:
+        """Write an object that is longer than a chunk; what `pieces` raises is raised, and nothing is left. Must not be cancelled.
+
+        In memory are `chunk_size` bytes times one more than the requests under way at once.
+        """
+        self._streams += 1
+        try:
+            parallel = self.options.parallel if self._streams <= FEW_STREAMS else 1
+            await self._written(path, pieces, multipart=True, parallel=parallel)
+        finally:
+            self._streams -= 1
+
+    async def _written(
+        self, path: str, content: bytes | AsyncIterator[bytes], *, multipart: bool, parallel: int
+    ) -> None:
+        try:
+            with self.translated():
+                await obstore.put_async(
+                    self._store,
+                    self._key(path),
+                    content,
+                    use_multipart=multipart,
+                    chunk_size=self.options.chunk_size,
+                    max_concurrency=parallel,
+                )
+        except FileNotFoundError:
+            # A multipart upload that somebody aborted meanwhile.
+            raise StorageError(f"{self._place} forgot an upload under way") from None
+        except PermissionError:
+            raise StorageReadOnly(self._place) from None
+
+    async def copy(self, source: str, target: str) -> bool:
+        """Copy an object without fetching it; tells whether it was there."""
+        try:
+            with self.translated():
+                await obstore.copy_async(self._store, self._key(source), self._key(target))
+        except FileNotFoundError:
+            return False
+        return True
+
+    async def remove(self, removed: Sequence[str]) -> None:
+        """Remove objects, in one request where the store can; no error if they are not there."""
+        keys = [self._key(path) for path in removed]
+        if not keys:
+            return
+        with self.translated():
+            if isinstance(self._store, S3Store):
+                await obstore.delete_async(self._store, keys)
+                return
+            await asyncio.gather(*(self._remove(key) for key in keys))
+
+    async def _remove(self, key: str) -> None:
+        with suppress(FileNotFoundError):
+            await obstore.delete_async(self._store, key)
+
+    async def list(self, path: str) -> AsyncIterator[list[Found]]:
+        """All objects below a directory, a thousand at a time."""
+        cut = len(self._key(""))
+        try:
+            with self.translated():
+                async for metas in obstore.list(self._store, self._key(path), chunk_size=1000):
+                    yield [
+                        Found(meta["path"][cut:], meta["size"], _milliseconds(meta["last_modified"])) for meta in metas
+                    ]
+        except FileNotFoundError:
+            return
+
+    async def sign(self, path: str) -> str | None:
+        """An address at which anybody can read the object for `url_seconds`; None where the store has none."""
+        if not self.options.urls or not isinstance(self._store, S3Store | GCSStore | AzureStore):
+            return None
+        with self.translated():
+            seconds = timedelta(seconds=self.options.url_seconds)
+            return await obstore.sign_async(self._store, "GET", self._key(path), seconds)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
