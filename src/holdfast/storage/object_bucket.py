@@ -56,8 +56,8 @@ class ObjectOptions:
 
     `place`: what errors call it, such as `bucket "images" at https://s3.example.com`, without credentials. `prefix`: what all keys start
     with, without slashes around. `chunk_size`: bytes in one request of a long object, at least 5 MiB. `parallel`: how many such requests each
-    upload has under way at once. `urls`: whether addresses are given out, and `url_seconds` for how long they are good. `sse`, `storage_class`
-    and the like are settings of the obstore store.
+    upload has under way at once. `urls`: whether addresses are given out, and `url_seconds` for how long they are good; `signer` makes
+    them where clients reach the store elsewhere than we do. `storage_class`: that of what is written; empty for the store's own.
     """
 
     place: str
@@ -66,6 +66,13 @@ class ObjectOptions:
     parallel: int = 2
     urls: bool = True
     url_seconds: int = 20 * 60
+    signer: ObjectStore | None = None
+    storage_class: str = ""
+
+    @property
+    def copies(self) -> bool:
+        """Whether a copy that the store makes is what would be written; with obstore it has the store's own storage class."""
+        return not self.storage_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,10 @@ class Bucket:
     def __init__(self, store: ObjectStore, options: ObjectOptions) -> None:
         self.options = options
         self._store = store
+        self._signer = options.signer or store
+        self._attributes: obstore.Attributes | None = (
+            {"Storage-Class": options.storage_class} if options.storage_class else None
+        )
         self._place = options.place
         self._streams = 0
 
@@ -187,6 +198,7 @@ class Bucket:
                     self._store,
                     self._key(path),
                     content,
+                    attributes=self._attributes,
                     use_multipart=multipart,
                     chunk_size=self.options.chunk_size,
                     max_concurrency=parallel,
@@ -235,11 +247,11 @@ class Bucket:
 
     async def sign(self, path: str) -> str | None:
         """An address at which anybody can read the object for `url_seconds`; None where the store has none."""
-        if not self.options.urls or not isinstance(self._store, S3Store | GCSStore | AzureStore):
+        if not self.options.urls or not isinstance(self._signer, S3Store | GCSStore | AzureStore):
             return None
         with self.translated():
             seconds = timedelta(seconds=self.options.url_seconds)
-            return await obstore.sign_async(self._store, "GET", self._key(path), seconds)
+            return await obstore.sign_async(self._signer, "GET", self._key(path), seconds)
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -107,7 +107,12 @@ class ObjectBlobStore:
         sizes = await asyncio.gather(*(self._bucket.head(part.path) for part in pieces))
         if not pieces or sizes != [part.size for part in pieces]:
             return False
-        if len(pieces) == 1 and size <= LARGEST_COPY and await self._copied(pieces[0], digest):
+        if (
+            len(pieces) == 1
+            and size <= LARGEST_COPY
+            and self._bucket.options.copies
+            and await self._copied(pieces[0], digest)
+        ):
             return True
         return await self._rewrite(digest, pieces)
 

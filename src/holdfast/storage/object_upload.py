@@ -197,7 +197,7 @@ class ObjectUpload:
             await self._bucket.write(paths.blob(digest), b"")
             return ""
         await asyncio.gather(*(self._look(part) for part in self._parts))
-        if len(self._parts) == 1 and self._size <= COPIED_AT_ONCE:
+        if len(self._parts) == 1 and self._size <= COPIED_AT_ONCE and self._bucket.options.copies:
             return await self._copy(self._parts[0], digest)
         parts = encoded(self._parts)
         await self._bucket.write(paths.parted(digest), parts.encode())
