@@ -134,13 +134,13 @@ class Collector:
         """Those of `candidates` that no tag reaches, with what they belong to, in one transaction: no index is ever without its entries."""
 
         def work(connection: Connection) -> tuple[list[ManifestKey], list[DirtyRow]]:
-            position = dirty.mark_position(connection)
+            dirty.follow(connection)
             gone = [
                 ManifestKey(one.repository_id, one.repository, digest)
                 for one in candidates
                 for digest in collection.remove_family(connection, one, self._before)
             ]
-            return gone, dirty.since(connection, position)
+            return gone, dirty.followed(connection)
 
         gone, rows = await self._database.write(work)
         await self._tree.write(rows)
@@ -196,9 +196,9 @@ class Collector:
 
     async def _delete_unused(self, digests: Sequence[Digest]) -> None:
         def work(connection: Connection) -> tuple[list[Blob], list[DirtyRow]]:
-            position = dirty.mark_position(connection)
+            dirty.follow(connection)
             started = [collection.start_deletion(connection, digest, self._before) for digest in digests]
-            return [blob for blob in started if blob], dirty.since(connection, position)
+            return [blob for blob in started if blob], dirty.followed(connection)
 
         blobs, rows = await self._database.write(work)
         await self._finish(blobs, rows, "unused")

@@ -353,6 +353,20 @@ class QueriesContract(EmptyDatabase):
         assert tags.pointing_to(c, repositories.make(c, "b", NOW), digest("m")) == []
 
     @on_connection
+    def test_what_a_transaction_marks_can_be_followed(self, c: Connection) -> None:
+        assert dirty.followed(c) == []
+        dirty.mark(c, "a", "tag", "t", None)
+        for tag in ("u", "v"):
+            dirty.follow(c)
+            dirty.mark(c, "a", "tag", tag, "before")
+            dirty.mark(c, "a", "blob", "d", None)
+            rows = dirty.followed(c)
+            assert rows == dirty.since(c, 0)[-2:]
+            assert rows[0].name == tag
+        dirty.mark(c, "a", "tag", "t", None)
+        assert dirty.followed(c) == []
+
+    @on_connection
     def test_dirty_rows(self, c: Connection) -> None:
         start = dirty.mark_position(c)
         dirty.mark(c, "a", "tag", "t", None)

@@ -90,10 +90,10 @@ class Blobs:
             found = next((blob for name in allowed if (blob := blobs.find(connection, name, digest))), None)
             if found is None:
                 return None
-            position = dirty.mark_position(connection)
+            dirty.follow(connection)
             if blobs.link(connection, repository, found.digest, now):
                 dirty.mark(connection, repository, "blob", found.digest, None)
-            return dirty.since(connection, position)
+            return dirty.followed(connection)
 
         rows = await self.database.write(work)
         if rows is None:
@@ -117,12 +117,12 @@ class Blobs:
             names = [found.digest, *blobs.aliases(connection, found.digest)]
             if blobs.referenced(connection, repository, names):
                 raise Failure(BLOB_REFERENCED, detail={"digest": digest}, headers=[("Allow", "GET, HEAD, OPTIONS")])
-            position = dirty.mark_position(connection)
+            dirty.follow(connection)
             if blobs.unlink(connection, repository, found.digest):
                 dirty.mark(connection, repository, "blob", found.digest, None)
             repository_id = repositories.numbered(connection, repository)
             if repository_id is not None and repositories.remove_if_empty(connection, repository_id):
                 dirty.mark(connection, repository, "repository", repository, None)
-            return dirty.since(connection, position)
+            return dirty.followed(connection)
 
         await self.tree.write(await self.database.write(work))

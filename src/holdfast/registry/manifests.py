@@ -88,13 +88,13 @@ class Manifests:
 
         def work(connection: Connection) -> list[DirtyRow]:
             _check_references(connection, repository, pushed)
-            position = dirty.mark_position(connection)
+            dirty.follow(connection)
             repository_id = repositories.make(connection, repository, now)
             manifests.put(connection, repository_id, repository, pushed, now, actor)
             for tag in wanted:
                 tags.move(connection, repository_id, repository, tag, pushed.digest, now, actor)
             blobs.settle(connection, holder, due=now + READ_FOR)
-            return dirty.since(connection, position)
+            return dirty.followed(connection)
 
         try:
             await self.store.put(pushed.blob, payload)
@@ -110,12 +110,12 @@ class Manifests:
         now = self.clock()
 
         def work(connection: Connection) -> list[DirtyRow] | None:
-            position = dirty.mark_position(connection)
+            dirty.follow(connection)
             if is_tag(reference):
                 removed = tags.remove(connection, repository, reference, now, actor)
             else:
                 removed = remove_manifest(connection, repository, Digest(reference), now, actor)
-            return dirty.since(connection, position) if removed else None
+            return dirty.followed(connection) if removed else None
 
         rows = await self.database.write(work)
         if rows is None:

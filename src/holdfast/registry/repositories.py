@@ -33,10 +33,10 @@ class Repositories:
         await self.uploads.forget_all(repository)
 
         def work(connection: Connection) -> list[DirtyRow]:
-            position = dirty.mark_position(connection)
+            dirty.follow(connection)
             if not repositories.remove(connection, repository, now, actor):
                 raise Failure(NAME_UNKNOWN, detail={"name": repository})
             dirty.mark(connection, repository, "repository", repository, None)
-            return dirty.since(connection, position)
+            return dirty.followed(connection)
 
         await self.tree.remove(await self.database.write(work))

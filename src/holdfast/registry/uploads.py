@@ -208,7 +208,7 @@ class Uploads:
         now = self.clock()
 
         def work(connection: Connection) -> list[DirtyRow]:
-            position = dirty.mark_position(connection)
+            dirty.follow(connection)
             linked = blobs.link(connection, row.repository, blob, now)
             if digest != blob:
                 linked |= blobs.alias(connection, digest, blob)
@@ -216,7 +216,7 @@ class Uploads:
                 dirty.mark(connection, row.repository, "blob", blob, None)
             uploads.close(connection, row.id, digest, now)
             blobs.settle(connection, row.id, parts, now + READ_FOR)
-            return dirty.since(connection, position)
+            return dirty.followed(connection)
 
         rows = await self.database.write(work)
         await asyncio.gather(self.store.discard(_key(row)), self.tree.write(rows))

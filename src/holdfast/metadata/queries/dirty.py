@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from holdfast.metadata.port import Connection, Value
 from holdfast.metadata.queries.repositories import number, text
+
+MANY = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +25,31 @@ class DirtyRow:
     acknowledged: bool = False
 
 
+_followed: WeakKeyDictionary[Connection, list[DirtyRow]] = WeakKeyDictionary()
+
+
 def mark(connection: Connection, repository: str, kind: str, name: str, before: str | None) -> None:
     """Record, in the transaction that moves it, that a name moves."""
-    connection.run(
-        "INSERT INTO dirty (repository, kind, name, before) VALUES (?, ?, ?, ?)", repository, kind, name, before
+    row = connection.one(
+        "INSERT INTO dirty (repository, kind, name, before) VALUES (?, ?, ?, ?) RETURNING id",
+        repository,
+        kind,
+        name,
+        before,
     )
+    rows = _followed.get(connection)
+    if row and rows is not None:
+        rows.append(DirtyRow(number(row[0]), repository, kind, name, before))
+
+
+def follow(connection: Connection) -> None:
+    """Keep the rows that this transaction marks from now on, for `followed`."""
+    _followed[connection] = []
+
+
+def followed(connection: Connection) -> list[DirtyRow]:
+    """What was marked since `follow`, in order. To read it from the table would be a conflict with everybody else who marks."""
+    return _followed.pop(connection, [])
 
 
 def mark_position(connection: Connection) -> int:
@@ -37,8 +60,15 @@ def mark_position(connection: Connection) -> int:
 
 def since(connection: Connection, position: int) -> list[DirtyRow]:
     """The rows marked after `position`."""
+    return some(connection, position, MANY)
+
+
+def some(connection: Connection, position: int, most: int) -> list[DirtyRow]:
+    """At most `most` of the rows marked after `position`, in order."""
     rows = connection.all(
-        "SELECT id, repository, kind, name, before, acknowledged FROM dirty WHERE id > ? ORDER BY id", position
+        "SELECT id, repository, kind, name, before, acknowledged FROM dirty WHERE id > ? ORDER BY id LIMIT ?",
+        position,
+        most,
     )
     return [DirtyRow(number(a), text(b), text(c), text(d), _optional(e), bool(f)) for a, b, c, d, e, f in rows]
 
