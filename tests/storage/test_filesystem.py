@@ -26,9 +26,11 @@ from holdfast.storage.contract import (
     read_all,
     stream,
 )
+from holdfast.storage.contract_holds import HoldContract
+from holdfast.storage.contract_parts import PartsContract
 from holdfast.storage.filesystem import FilesystemBlobStore, prepare
 from holdfast.storage.filesystem_upload import FLUSH
-from holdfast.storage.port import BlobStore, StorageError, StorageFull, UploadBusy, UploadKey, UploadLost
+from holdfast.storage.port import BlobStore, Progress, StorageError, StorageFull, UploadBusy, UploadKey, UploadLost
 
 
 class OnFiles(StoreContract):
@@ -37,7 +39,7 @@ class OnFiles(StoreContract):
     def store(self, _before: BlobStore | None = None) -> BlobStore:
         return FilesystemBlobStore(self.directory)
 
-    async def shorten(self, _store: BlobStore, key: UploadKey, size: int | None) -> None:
+    async def shorten(self, _store: BlobStore, key: UploadKey, _progress: Progress, size: int | None) -> None:
         file = self.directory / paths.ROOT / paths.upload(key.repository, key.id) / "data"
         if size is None:
             file.unlink()
@@ -51,6 +53,14 @@ class TestFilesystemBlobStore(OnFiles, BlobStoreContract):
 
 class TestFilesystemUpload(OnFiles, UploadContract):
     """Uploads."""
+
+
+class TestFilesystemHolds(OnFiles, HoldContract):
+    """One writer at a time."""
+
+
+class TestFilesystemParts(OnFiles, PartsContract):
+    """Nothing lies in parts."""
 
 
 Work = Callable[[FilesystemBlobStore], Awaitable[None]]

@@ -1,4 +1,5 @@
-"""What every blob store must do; implementations subclass the two suites in their tests.
+"""What every blob store must do; implementations subclass the two suites here and that of `contract_parts` in their tests, and that of
+`contract_holds` where one request on an upload excludes others.
 
 A subclass gives `store` and `shorten`. Each test runs on an event loop of its own, with a directory of its own in `directory`.
 """
@@ -15,7 +16,7 @@ import pytest
 
 from holdfast.model.digests import Digest, digest_of
 from holdfast.storage import paths
-from holdfast.storage.port import BlobStore, Progress, StorageError, Upload, UploadBusy, UploadKey, UploadLost
+from holdfast.storage.port import BlobStore, Progress, StorageError, Upload, UploadKey, UploadLost
 
 SHORT = 0.05
 """Seconds that a test waits for what will not come."""
@@ -29,6 +30,9 @@ class StoreContract:
 
     directory: Path
 
+    rounds = 100
+    """How often what must hold at any moment is tried; fewer where each try takes long."""
+
     @pytest.fixture(autouse=True)
     def _directory(self, tmp_path: Path) -> None:
         self.directory = tmp_path
@@ -37,7 +41,7 @@ class StoreContract:
         """An empty store; or, given one, the store that another process has on the same bytes (the same one if there cannot be another)."""
         raise NotImplementedError
 
-    async def shorten(self, store: BlobStore, key: UploadKey, size: int | None) -> None:
+    async def shorten(self, store: BlobStore, key: UploadKey, progress: Progress, size: int | None) -> None:
         """Cut an upload's bytes off at `size`, or remove them (None), behind the store's back."""
         raise NotImplementedError
 
@@ -85,9 +89,9 @@ def cut(content: bytes, size: int) -> list[bytes]:
     return [content[start : start + size] for start in range(0, len(content), size)]
 
 
-async def read_all(store: BlobStore, digest: Digest) -> bytes:
+async def read_all(store: BlobStore, digest: Digest, parts: str = "") -> bytes:
     """A blob's whole content, which must be there and have its digest."""
-    reader = await store.open(digest)
+    reader = await store.open(digest, parts)
     assert reader is not None
     try:
         content = b"".join([await reader.read(at, min(65536, reader.size - at)) for at in range(0, reader.size, 65536)])
@@ -108,14 +112,21 @@ async def add(store: BlobStore, key: UploadKey, content: bytes, progress: Progre
         await upload.close()
 
 
-async def finish(store: BlobStore, key: UploadKey, progress: Progress) -> None:
-    """What one request does that closes an upload."""
+async def finish(store: BlobStore, key: UploadKey, progress: Progress) -> str:
+    """What one request does that closes an upload; gives the blob's `parts`."""
     upload = await store.hold(key, LONG)
     try:
         await upload.rewind(progress)
-        await upload.commit(progress.digest)
+        return await upload.commit(progress.digest)
     finally:
         await upload.close()
+
+
+async def open_upload(store: BlobStore, key: UploadKey, progress: Progress | None = None) -> Upload:
+    """Hold and rewind."""
+    upload = await store.hold(key, LONG)
+    await upload.rewind(progress)
+    return upload
 
 
 class BlobStoreContract(StoreContract):
@@ -230,7 +241,7 @@ class BlobStoreContract(StoreContract):
 
         async def come_and_go(each: BlobStore, tag: str) -> None:
             path = paths.index_link("a/b", tag, digest_of(b"x"))
-            for _ in range(100):
+            for _ in range(self.rounds):
                 await each.write_files([(path, b"x")])
                 assert await each.read_file(path) == b"x"
                 await each.remove([paths.tag("a/b", tag)])
@@ -243,11 +254,11 @@ class BlobStoreContract(StoreContract):
         path = paths.layer_link("a/b", digest_of(b"x"))
 
         async def write() -> None:
-            for _ in range(100):
+            for _ in range(self.rounds):
                 await store.write_files([(path, b"x")])
 
         async def remove() -> None:
-            for _ in range(100):
+            for _ in range(self.rounds):
                 await store.remove(list(paths.own_directories("a/b")))
 
         await asyncio.gather(write(), remove(), write(), remove())
@@ -256,29 +267,23 @@ class BlobStoreContract(StoreContract):
 
 
 class UploadContract(StoreContract):
-    """Uploads: one writer at a time, nothing counts before `sync`, nothing is visible before `commit`."""
-
-    async def open(self, store: BlobStore, key: UploadKey, progress: Progress | None = None) -> Upload:
-        """Hold and rewind."""
-        upload = await store.hold(key, LONG)
-        await upload.rewind(progress)
-        return upload
+    """Uploads: nothing counts before `sync`, nothing is visible before `commit`."""
 
     @on_store
     async def test_nothing_is_visible_before_commit(self, store: BlobStore) -> None:
         key, content = new_key(), noise(1, 10_000)
-        upload = await self.open(store, key)
+        upload = await open_upload(store, key)
         assert upload.size == 0
         assert await upload.append(stream(cut(content, 777))) == 10_000
         assert upload.size == 10_000
         progress = await upload.sync()
         assert (progress.offset, progress.digest) == (10_000, digest_of(content))
         assert await store.stat(progress.digest) is None
-        await upload.commit(progress.digest)
-        assert await store.stat(progress.digest) == 10_000
+        parts = await upload.commit(progress.digest)
+        assert await store.stat(progress.digest, parts) == 10_000
         await upload.close()
         await upload.close()
-        assert await read_all(self.store(store), progress.digest) == content
+        assert await read_all(self.store(store), progress.digest, parts) == content
 
     @on_store
     async def test_an_upload_of_nothing_becomes_the_empty_blob(self, store: BlobStore) -> None:
@@ -296,15 +301,15 @@ class UploadContract(StoreContract):
         @on_store
         async def run(_: StoreContract, store: BlobStore) -> None:
             key, content = new_key(), noise(piece, size)
-            upload = await self.open(store, key)
+            upload = await open_upload(store, key)
             assert await upload.append(stream([b"", *cut(content, piece), b""])) == size
             assert await upload.append(stream([])) == 0
             progress = await upload.sync()
             assert await upload.digest("sha256") == progress.digest == digest_of(content)
             assert await upload.digest("sha512") == digest_of(content, "sha512")
-            await upload.commit(progress.digest)
+            parts = await upload.commit(progress.digest)
             await upload.close()
-            assert await read_all(store, progress.digest) == content
+            assert await read_all(store, progress.digest, parts) == content
 
         run(self)
 
@@ -316,11 +321,11 @@ class UploadContract(StoreContract):
             for each, piece in zip([store, self.store(store)] * 10, cut(content, 99_991), strict=False):
                 progress = await add(each, key, piece, progress)
                 if not resumable:
-                    progress = Progress(progress.offset, progress.digest, b"")
+                    progress = Progress(progress.offset, progress.digest, b"", progress.parts)
             assert progress is not None
             assert (progress.offset, progress.digest) == (700_000, digest_of(content))
-            await finish(self.store(store), key, progress)
-            assert await read_all(store, progress.digest) == content
+            parts = await finish(self.store(store), key, progress)
+            assert await read_all(store, progress.digest, parts) == content
 
         run(self)
 
@@ -328,13 +333,13 @@ class UploadContract(StoreContract):
     async def test_what_was_not_synced_does_not_count(self, store: BlobStore) -> None:
         key = new_key()
         progress = await add(store, key, b"one")
-        upload = await self.open(store, key, progress)
+        upload = await open_upload(store, key, progress)
         await upload.append(stream([b"lost" * 1000]))
         await upload.close()
         progress = await add(self.store(store), key, b" two", progress)
         assert (progress.offset, progress.digest) == (7, digest_of(b"one two"))
-        await finish(store, key, progress)
-        assert await read_all(store, digest_of(b"one two")) == b"one two"
+        parts = await finish(store, key, progress)
+        assert await read_all(store, digest_of(b"one two"), parts) == b"one two"
 
     @on_store
     async def test_synced_bytes_that_were_not_recorded_do_not_count(self, store: BlobStore) -> None:
@@ -349,7 +354,7 @@ class UploadContract(StoreContract):
     async def test_a_hold_can_be_rewound_again(self, store: BlobStore) -> None:
         key = new_key()
         progress = await add(store, key, b"one")
-        upload = await self.open(store, key, progress)
+        upload = await open_upload(store, key, progress)
         await upload.append(stream([b" three"]))
         await upload.rewind(progress)
         await upload.append(stream([b" two"]))
@@ -367,7 +372,7 @@ class UploadContract(StoreContract):
 
         key = new_key()
         progress = await add(store, key, b"one")
-        upload = await self.open(store, key, progress)
+        upload = await open_upload(store, key, progress)
         with pytest.raises(ConnectionError, match="the client went away"):
             await upload.append(broken())
         await upload.close()
@@ -388,82 +393,42 @@ class UploadContract(StoreContract):
         assert (progress.offset, progress.digest) == (7, digest_of(b"one two"))
 
     @on_store
-    async def test_one_holds_and_others_wait(self, store: BlobStore) -> None:
-        key = new_key()
-        upload = await self.open(store, key)
-        for each in (store, self.store(store)):
-            for wait in (0, SHORT):
-                with pytest.raises(UploadBusy):
-                    await each.hold(key, wait)
-            await (await each.hold(new_key(), 0)).close()
-        waiting = [asyncio.create_task(add(each, key, b"two")) for each in (store, self.store(store))]
-        await asyncio.sleep(SHORT)
-        assert not any(task.done() for task in waiting)
-        await upload.close()
-        assert {progress.digest for progress in await asyncio.gather(*waiting)} == {digest_of(b"two")}
-        await (await store.hold(key, 0)).close()
-
-    @on_store
-    async def test_whoever_gives_up_waiting_leaves_no_hold(self, store: BlobStore) -> None:
-        key = new_key()
-        for turns in range(60):
-            upload = await store.hold(key, LONG)
-            waiting = asyncio.create_task(store.hold(key, LONG))
-            await asyncio.sleep(0)
-            await upload.close()
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            waiting.cancel()
-            with suppress(asyncio.CancelledError):
-                await (await waiting).close()
-        await (await store.hold(key, LONG)).close()
-
-    @on_store
     async def test_lost_bytes_are_noticed(self, store: BlobStore) -> None:
         for size in (None, 0, 2999):
             key = new_key()
             progress = await add(store, key, noise(1, 3000))
-            await self.shorten(store, key, size)
-            upload = await store.hold(key, LONG)
-            with pytest.raises(UploadLost):
-                await upload.rewind(progress)
-            await upload.close()
+            await self.shorten(store, key, progress, size)
+            await self._is_lost(store, key, progress)
             assert (await add(store, key, b"new", None)).digest == digest_of(b"new")
 
-    @on_store
-    async def test_an_upload_that_was_discarded_cannot_be_committed(self, store: BlobStore) -> None:
-        key = new_key()
-        upload = await self.open(store, key)
-        await upload.append(stream([b"one"]))
-        progress = await upload.sync()
-        await self.store(store).discard(key)
-        await store.discard(key)
+    async def _is_lost(self, store: BlobStore, key: UploadKey, progress: Progress) -> None:
+        """That bytes are gone is said when the upload is taken up, or at the latest when it becomes a blob."""
+        upload = await store.hold(key, LONG)
+
+        async def go_on() -> None:
+            await upload.rewind(progress)
+            await upload.append(stream([b"more"]))
+            await upload.commit((await upload.sync()).digest)
+
         with pytest.raises(UploadLost):
-            await upload.commit(progress.digest)
+            await go_on()
         await upload.close()
         assert await store.stat(progress.digest) is None
-        upload = await store.hold(key, LONG)
-        with pytest.raises(UploadLost):
-            await upload.rewind(progress)
-        await upload.close()
 
     @on_store
-    async def test_whoever_waited_for_a_commit_or_a_discard_finds_nothing(self, store: BlobStore) -> None:
-        for end in ("commit", "discard"):
-            key = new_key()
-            progress = await add(store, key, end.encode())
-            upload = await self.open(store, key, progress)
-            waiting = asyncio.create_task(store.hold(key, LONG))
-            await asyncio.sleep(SHORT)
-            await (upload.commit(progress.digest) if end == "commit" else store.discard(key))
-            await upload.close()
-            late = await waiting
-            with pytest.raises(UploadLost):
-                await late.rewind(progress)
-            await late.rewind(None)
-            await late.append(stream([b"x"]))
-            await late.close()
-            assert await store.stat(progress.digest) == (6 if end == "commit" else None)
+    async def test_an_upload_that_was_discarded_is_lost(self, store: BlobStore) -> None:
+        key = new_key()
+        progress = await add(store, key, b"one")
+        upload = await open_upload(store, key, progress)
+        await upload.append(stream([b" more"]))
+        more = await upload.sync()
+        await self.store(store).discard(key, progress.parts)
+        await store.discard(key, progress.parts)
+        with pytest.raises(UploadLost):
+            await upload.commit(more.digest)
+        await upload.close()
+        assert await store.stat(more.digest) is None
+        await self._is_lost(store, key, progress)
 
     @on_store
     async def test_the_same_content_many_times_at_once_is_one_blob(self, store: BlobStore) -> None:
@@ -471,8 +436,8 @@ class UploadContract(StoreContract):
 
         async def push(each: BlobStore) -> None:
             key = new_key()
-            await finish(each, key, await add(each, key, content))
-            assert await read_all(each, digest_of(content)) == content
+            parts = await finish(each, key, await add(each, key, content))
+            assert await read_all(each, digest_of(content), parts) == content
 
         other = self.store(store)
         await asyncio.gather(*(push(each) for each in [store, other] * 8))
@@ -484,7 +449,7 @@ class UploadContract(StoreContract):
             for piece in cut(content, 20_000):
                 progress = await add(store, key, piece, progress)
             assert progress is not None
-            await finish(store, key, progress)
-            assert await read_all(store, digest_of(content)) == content
+            parts = await finish(store, key, progress)
+            assert await read_all(store, digest_of(content), parts) == content
 
         await asyncio.gather(*(push(number) for number in range(40)))
