@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 
 from harness.http import Client
+from harness.nodes import place_for_nodes  # noqa: F401 - one definition for all tests that use it
 from harness.postgresql import open_directory, pgbouncer, postgresql  # noqa: F401 - one server for all tests that use it
 from harness.repository import Repository
 from harness.rules import every_answer

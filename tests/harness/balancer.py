@@ -8,7 +8,7 @@ from deploy.proxies import Proxy, nginx
 # A worker counts by itself who is next, and there is one. Each request gets a connection of its own to its node, also where a client keeps
 # its connection, and nobody leaves the round. Bodies go through as they come, in both directions.
 CONFIGURATION = """
-log_format journal '$upstream_addr $request_method $request_uri $status';
+log_format journal '$request_method $request_uri $status $upstream_addr';
 upstream nodes {{
 {nodes}
 }}
@@ -44,7 +44,7 @@ def balancer(
 ) -> Proxy:
     """nginx that listens on `address` and passes requests on to each of `nodes` in turn; start it with a `with` statement.
 
-    `directory`: an empty one for its files; `journal` there has a line for each request: the node, method, path, status.
+    `directory`: an empty one for its files; `journal` there has a line for each request: method, path, status, and the node, after those that were down.
     `certificate`: the files with its certificate and key; without it there is no TLS.
     `pass_on`: what a node that is down does not take goes to the next. Otherwise the client is told at once, so that no fault is covered up.
     """

@@ -1,14 +1,40 @@
 """Several real servers on one database and one store, behind a load balancer under which each request meets another of them."""
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from harness.balancer import balancer
+from harness.postgresql import PostgreSQL
 from harness.server import STOP_SECONDS, Server, free_port
+from harness.swift import Swift
 
 CERTIFICATE = ("http.tls.certificate", "http.tls.key")
+
+
+@pytest.fixture(scope="session")
+def place_for_nodes(request: pytest.FixtureRequest) -> Callable[[], dict[str, str]]:
+    """Makes an empty database in PostgreSQL and an empty bucket in Swift, and gives the settings of nodes that are to share them.
+
+    The engines are started when this is called for the first time.
+    """
+
+    def make() -> dict[str, str]:
+        database: PostgreSQL = request.getfixturevalue("postgresql")
+        store: Swift = request.getfixturevalue("swift")
+        return {
+            "metadata.url": database.fresh(),
+            "storage.s3.regionendpoint": store.endpoint,
+            "storage.s3.region": store.region,
+            "storage.s3.bucket": store.new_bucket(),
+            "storage.s3.accesskey": store.access_key,
+            "storage.s3.secretkey": store.secret_key,
+        }
+
+    return make
 
 
 class Nodes(Server):
@@ -107,4 +133,4 @@ class Nodes(Server):
     def journal(self) -> list[str]:
         """The node that answered each request since the last start, as HOST:PORT, in order."""
         lines = (self._directory / f"balancer{self._rounds}" / "journal").read_text().splitlines()
-        return [line.partition(" ")[0] for line in lines]
+        return [line.rpartition(" ")[2] for line in lines]
