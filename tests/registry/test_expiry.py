@@ -38,7 +38,7 @@ async def _expiry(root: Path) -> None:
     now = 1_000_000
     database, store = SQLiteDatabase(root / "holdfast"), FilesystemBlobStore(root)
     locks = MemoryLocks()
-    tree = TreeWriter(database, store, locks, lambda: now)
+    tree = TreeWriter(database, store, locks)
     uploads = Uploads(database, store, tree, Claims(database, locks), lambda: now)
     try:
         old = await uploads.start("a/b")

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import time
+from contextlib import suppress
 
-from holdfast.metadata.port import Database
+from holdfast.metadata.port import Database, DatabaseError
 from holdfast.metadata.queries import meta
 from holdfast.model.errors import UNAVAILABLE, Failure
 from holdfast.registry.import_batch import UNDER_WAY
@@ -36,8 +37,9 @@ class Gate:
     async def wait(self) -> None:
         """Wait a little while it is closed. Raises `Failure(UNAVAILABLE)`."""
         seconds = self._patient_until - time.monotonic()
-        if await self._database.read(lambda c: meta.get(c, "start")) == self._start:
-            seconds = PATIENCE  # another worker has done it, and this one is about to see that
+        with suppress(DatabaseError):  # a server's may not have any tables yet
+            if await self._database.read(lambda c: meta.get(c, "start")) == self._start:
+                seconds = PATIENCE  # another worker has done it, and this one is about to see that
         try:
             await asyncio.wait_for(self._opened.wait(), max(0.0, seconds))
         except TimeoutError:

@@ -3,17 +3,16 @@ crash left, and takes over what registry:2 wrote.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 import structlog
 
 from holdfast.app import place as places
 from holdfast.app.place import Place, PlaceError
-from holdfast.metadata.port import Connection, Database, DatabaseFull
+from holdfast.metadata.port import Connection, Database, DatabaseFull, DatabaseUnavailable
 from holdfast.metadata.queries import blobs, imports, meta, repositories
 from holdfast.registry.claims import COLLECTION, attempt
 from holdfast.registry.clock import Clock
@@ -22,13 +21,16 @@ from holdfast.registry.importing import Importer
 from holdfast.registry.report import Report
 from holdfast.registry.tree import TreeWriter
 from holdfast.storage import paths
-from holdfast.storage.filesystem_links import FilesystemLinkReader
+from holdfast.storage.links import LinkReader
 from holdfast.storage.locks import Locks
-from holdfast.storage.port import BlobStore, StorageFull
+from holdfast.storage.port import BlobStore, StorageFull, StorageUnavailable
 
 SAMPLE = 1000
 PATIENCE = 5.0
 """Seconds to wait for a collection that is under way."""
+
+WAIT_AGAIN = 1.0
+"""Seconds between two tries at a server that cannot be reached."""
 
 TELL_EVERY = 10.0
 """Seconds between two lines that tell how far an import is."""
@@ -49,9 +51,23 @@ class Beginning:
     place: Place
     database: Database
     store: BlobStore
+    links: LinkReader | None
     tree: TreeWriter
     locks: Locks
     clock: Clock
+
+    async def join(self) -> None:
+        """The same as `run` for one of several nodes: the first one of all takes over what is in the store, the others wait for that. Claims and
+        the tree are the business of all of them, and the database alone tells what is right. Raises as `run`.
+        """
+        known, due = await self.database.read(lambda c: (meta.get(c, "instance"), _is_due(c)))
+        found = (await self.store.read_file(paths.INSTANCE) or b"").decode("ascii", "replace").strip()
+        if known and not due and known == found:
+            return
+        async with self.locks.hold("start"):
+            await recognise(self.database, self.store, self.links, self.place)
+            if await self.database.read(_is_due):
+                await self.take_over()
 
     async def run(self, start: str) -> None:
         """Do what is left to do before names can be answered for. `start` tells one start of the server from another.
@@ -60,7 +76,7 @@ class Beginning:
         registry:2's. Raises `PlaceError`, `StorageError`, `DatabaseError`.
         """
         async with self.locks.hold("start"):
-            await recognise(self.database, self.store, self.place)
+            await recognise(self.database, self.store, self.links, self.place)
             try:
                 await self._catch_up(start)
             except (StorageFull, DatabaseFull) as error:
@@ -74,23 +90,48 @@ class Beginning:
         if written:
             log.info("wrote links that were left unwritten", links=written)
         if first:
-            await self.take_over()
+            if not self.place.bucket or await self.database.read(_is_due):
+                await self.take_over()
             taken = str(places.taken_at(self.place))
             await self.database.write(lambda c: _begun(c, start, taken))
 
     async def take_over(self, *, quiet: bool = False) -> Report:
         """Import what the database does not know; the result is logged unless `quiet`. Raises as `run`."""
-        if self.place.root is None:
+        if self.links is None:
             return Report()
-        links = FilesystemLinkReader(self.place.root)
         async with AsyncExitStack() as stack:
             alone = await attempt(self.locks, COLLECTION, stack, PATIENCE)
-            importer = Importer(self.database, self.store, links, self.tree, self.clock, alone=alone)
+            importer = Importer(self.database, self.store, self.links, self.tree, self.clock, alone=alone)
             await stack.enter_async_context(_telling(importer.report, whole=await self.database.read(_is_due)))
             report = await importer.run()
         if not quiet:
             tell(report)
         return report
+
+
+async def begun(beginning: Beginning, migrate: Callable[[], Awaitable[None]], start: str) -> None:
+    """Do what comes before names can be answered for. Where a server has the database or the bytes and cannot be reached, this waits for it.
+
+    Raises as `Beginning.run`.
+    """
+    place = beginning.place
+    told = False
+    while True:
+        try:
+            await migrate()
+            if place.server:
+                await beginning.join()
+            elif place.mode != "read-only":
+                await beginning.run(start)
+        except (DatabaseUnavailable, StorageUnavailable) as error:
+            if not place.server and not place.bucket:
+                raise
+            if not told:
+                log.error("waiting for what this server needs", error=str(error))
+            told = True
+            await asyncio.sleep(WAIT_AGAIN)
+        else:
+            return
 
 
 def _begun(connection: Connection, start: str, taken: str) -> None:
@@ -139,15 +180,30 @@ async def check_knowledge(database: Database, store: BlobStore, place: Place) ->
     known, due = await database.read(lambda c: (meta.get(c, "instance"), _is_due(c)))
     if due or not known or (found and found != known):
         raise PlaceError(
-            f"the database in {place.metadata} does not know all that is in {place.root}: let `holdfast import` read it first,"
+            f"the database in {place.names_in} does not know all that is in {place.bytes_in}: let `holdfast import` read it first,"
             " or set metadata.path to the directory of the database that belongs to it"
         )
 
 
-async def _is_another(database: Database, root: Path) -> bool:
+async def _is_another(database: Database, links: LinkReader, place: Place) -> bool:
     """Whether a tree that says nothing of its database has none of the repositories that this one knows."""
     names = await database.read(lambda c: imports.names(c, "", SAMPLE))
-    return places.has(root, "repositories") and await FilesystemLinkReader(root).absent(names) == names
+    return await _has(links, place, "repositories") and await links.absent(names) == names
+
+
+async def _has(links: LinkReader, place: Place, part: str) -> bool:
+    """Whether a part of the tree (`repositories` or `blobs/sha256`) holds anything."""
+    if place.root:
+        return places.has(place.root, part)
+    if part == "repositories":
+        async for page in links.repositories():
+            if page.names:
+                return True
+        return False
+    async for shard in links.shards():
+        if shard.digests:
+            return True
+    return False
 
 
 def _founded(connection: Connection, *, empty: bool) -> str:
@@ -157,9 +213,9 @@ def _founded(connection: Connection, *, empty: bool) -> str:
     return meta.put_once(connection, "instance", str(uuid4()))
 
 
-async def recognise(database: Database, store: BlobStore, place: Place) -> None:
+async def recognise(database: Database, store: BlobStore, links: LinkReader | None, place: Place) -> None:
     """See that database and tree belong together, and mark a fresh one. Raises `PlaceError` if they do not."""
-    if place.root is None:
+    if links is None:
         return
     known = await database.read(lambda c: meta.get(c, "instance"))
     found = (await store.read_file(paths.INSTANCE) or b"").decode("ascii", "replace").strip()
@@ -168,18 +224,18 @@ async def recognise(database: Database, store: BlobStore, place: Place) -> None:
     )
     if found and found != known and (repositories_known or blobs_known):
         raise PlaceError(
-            f"{place.root} was filled by a registry whose database is not the one in {place.metadata}; set metadata.path to the"
+            f"{place.bytes_in} was filled by a registry whose database is not the one in {place.names_in}; set metadata.path to the"
             " directory that has it, or move this database away: the names are then read from the tree"
         )
-    if known and repositories_known and not found and await _is_another(database, place.root):
+    if known and repositories_known and not found and await _is_another(database, links, place):
         raise PlaceError(
-            f"{place.root} has none of the repositories that the database in {place.metadata} knows; set metadata.path to the directory of"
+            f"{place.bytes_in} has none of the repositories that the database in {place.names_in} knows; set metadata.path to the directory of"
             " the database that belongs to it, or move this database away: the names are then read from the tree"
         )
     for part, expected in (("repositories", repositories_known), ("blobs/sha256", blobs_known)):
-        if expected and not places.has(place.root, part):
+        if expected and not await _has(links, place, part):
             raise PlaceError(
-                f"{place.root / paths.ROOT / part} is empty, but the database in {place.metadata} knows what was there: is a disk"
+                f"{place.bytes_in}/{paths.ROOT}/{part} is empty, but the database in {place.names_in} knows what was there: is a disk"
                 " not mounted? If links alone were lost, `holdfast export` writes them again"
             )
     if found and not known:
@@ -188,7 +244,7 @@ async def recognise(database: Database, store: BlobStore, place: Place) -> None:
             " what only the database had (history, times of pushes by users) is gone"
         )
     if not known:
-        empty = not places.has(place.root, "repositories") and not places.has(place.root, "blobs")
+        empty = not await _has(links, place, "repositories") and not await _has(links, place, "blobs")
         known = await database.write(lambda c: _founded(c, empty=empty))
     if found != known:
         await store.write_files([(paths.INSTANCE, f"{known}\n".encode())])

@@ -30,9 +30,12 @@ async def collect(settings: Settings, wanted: Wanted, tell: Tell) -> Summary:
     database does not know must not pass for garbage.
     """
     _check(settings)
+    if settings.metadata.url:
+        async with opened(settings, DOING, alone=False) as data:
+            return await _run(data, wanted, tell)
     try:
         async with opened(settings, DOING, alone=True) as data:
-            begin = Beginning(data.place, data.database, data.store, data.tree, data.locks, system_clock)
+            begin = Beginning(data.place, data.database, data.store, data.links, data.tree, data.locks, system_clock)
             await begin.run(str(uuid4()))
             return await _run(data, wanted, tell)
     except PlaceTaken as taken:
@@ -68,7 +71,7 @@ async def _beside(settings: Settings, wanted: Wanted, tell: Tell, who: str) -> S
 async def _run(data: Offline, wanted: Wanted, tell: Tell) -> Summary:
     if await data.database.read(lambda c: meta.get(c, PARTLY)):
         raise PlaceError(
-            f"parts of {data.place.root} cannot be read, so nobody can tell what is garbage; `holdfast import` names them:"
+            f"parts of {data.place.bytes_in} cannot be read, so nobody can tell what is garbage; `holdfast import` names them:"
             " correct their rights, and start the server again"
         )
     collector = Collector(data.database, data.store, data.links, data.tree, data.locks, system_clock, wanted, tell)

@@ -11,27 +11,33 @@ from holdfast.api.entry import Api
 from holdfast.api.gate import Gate
 from holdfast.api.health import Health, look_at_storage
 from holdfast.api.services import Limits, Services
-from holdfast.app.back_ends import back_ends
-from holdfast.app.begin import Beginning
+from holdfast.app.back_ends import BackEnds, back_ends
+from holdfast.app.begin import Beginning, begun
 from holdfast.app.checks import checks_of
+from holdfast.app.jobs import Job, Jobs, live
 from holdfast.app.place import Place
-from holdfast.app.purging import purge_uploads
+from holdfast.app.purging import Purging
 from holdfast.app.validation import rules_of
 from holdfast.auth.anonymous import AnonymousAuthenticator
 from holdfast.auth.htpasswd import HtpasswdAuthenticator
 from holdfast.auth.policy import AllowAll
 from holdfast.auth.port import Authenticator
 from holdfast.config.settings import Settings
+from holdfast.metadata.recent import RecentPulls
 from holdfast.observability.access import AccessLog
 from holdfast.observability.checks import Checks
 from holdfast.registry.blobs import Blobs
 from holdfast.registry.claims import Claims
 from holdfast.registry.clock import Clock, system_clock
+from holdfast.registry.joining import Joiner
 from holdfast.registry.manifests import Manifests
 from holdfast.registry.pulls import Pulls
 from holdfast.registry.repositories import Repositories
-from holdfast.registry.tree import TreeWriter
+from holdfast.registry.tree_queue import TreeQueue
 from holdfast.registry.uploads import Uploads
+
+JOIN_EVERY = 15.0
+"""Seconds between two looks for blobs whose bytes are in parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +52,20 @@ class Registry:
 
 
 async def build(
-    settings: Settings, place: Place, start: str, *, reports: bool, clock: Clock = system_clock
+    settings: Settings,
+    place: Place,
+    start: str,
+    *,
+    reports: bool,
+    scratch: Path | None = None,
+    clock: Clock = system_clock,
 ) -> Registry:
     """Build everything, in the process and on the event loop that will use it. `start` tells one start of the
-    server from another; `reports`: whether this process logs what every worker notices alike."""
+    server from another; `reports`: whether this process logs what every worker notices alike, and does the background jobs; `scratch`: a
+    directory that the workers of this server share as long as they live."""
     async with AsyncExitStack() as stack:
-        store, database, locks = back_ends(settings, place)
-        stack.push_async_callback(store.close)
-        stack.push_async_callback(database.close)
-        stack.callback(locks.close)
-        tree = TreeWriter(database, store, locks, clock)
-        stack.push_async_callback(tree.close)
+        ends = await back_ends(settings, place, stack)
+        store, database, locks, tree = ends.store, ends.database, ends.locks, ends.tree
         gate = Gate(database, start)
         authenticator = _authenticator(settings, reports)
         stack.push_async_callback(authenticator.close)
@@ -72,7 +81,7 @@ async def build(
             blobs=blobs,
             uploads=uploads,
             manifests=manifests,
-            pulls=Pulls(manifests, blobs, None),
+            pulls=Pulls(manifests, blobs, _recent(scratch, stack) if place.server else None),
             repositories=Repositories(database, tree, uploads, clock),
             policy=AllowAll(),
             gate=gate,
@@ -92,20 +101,44 @@ async def build(
             read_only=settings.storage.maintenance.readonly.enabled,
         )
 
-        purging = settings.storage.maintenance.uploadpurging
-
         async def begin() -> None:
-            if place.mode != "read-only":
-                await Beginning(place, database, store, tree, locks, clock).run(start)
+            await begun(Beginning(place, database, store, ends.links, tree, locks, clock), ends.migrate, start)
             gate.open()
             checks.start()
             after.push_async_callback(checks.close)
-            if reports and not _read_only(settings, place) and purging.enabled:
-                after.push_async_callback(_stopped, asyncio.create_task(purge_uploads(uploads, purging)))
+            if reports and not _read_only(settings, place):
+                jobs = Jobs(locks)
+                after.push_async_callback(jobs.close)
+                jobs.start(_jobs(settings, place, ends, uploads, clock, start))
+                if isinstance(tree, TreeQueue):
+                    after.push_async_callback(_stopped, asyncio.create_task(tree.work_off()))
 
         after = await stack.enter_async_context(AsyncExitStack())
         return Registry(api, begin, stack.pop_all().aclose)
     raise AssertionError  # pragma: no cover - the block above returns or raises
+
+
+def _jobs(settings: Settings, place: Place, ends: BackEnds, uploads: Uploads, clock: Clock, start: str) -> list[Job]:
+    """The background jobs that a place needs."""
+    rules = settings.storage.maintenance.uploadpurging
+    found = []
+    if rules.enabled:
+        purging = Purging(uploads, ends.store, ends.database, clock, rules, shared=bool(place.server))
+        found.append(Job("uploads", purging.run, rules.interval))
+    if place.server:
+        found.append(Job(f"node {start}", live, 1))
+    if place.bucket:
+        found.append(Job("joining", Joiner(ends.database, ends.store, clock).run, JOIN_EVERY))
+    return found
+
+
+def _recent(scratch: Path | None, stack: AsyncExitStack) -> RecentPulls | None:
+    """What this node's processes have given lately, in the file that they share."""
+    if scratch is None:
+        return None
+    recent = RecentPulls(scratch / "recent.db")
+    stack.callback(recent.close)
+    return recent
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:

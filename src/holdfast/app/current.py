@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import structlog
@@ -24,12 +25,12 @@ class Current:
     `read` reads the configuration again; it raises `ConfigurationError`.
     """
 
-    def __init__(self, loaded: Loaded, read: Callable[[], Loaded], place: Place) -> None:
+    def __init__(self, loaded: Loaded, read: Callable[[], Loaded], place: Place, scratch: Path | None = None) -> None:
         """Raises `TLSError` if the certificate cannot be used."""
         self._read = read
         self._started = loaded.settings
         self._files, certificate = _certificate(loaded.settings)
-        self.plan = Plan(loaded.settings, place, str(uuid4()), os.getpid(), certificate)
+        self.plan = Plan(loaded.settings, place, str(uuid4()), os.getpid(), certificate, scratch)
         self._proven = self.plan
 
     def certificate_changed(self) -> bool:
@@ -79,6 +80,9 @@ def _fixed(settings: Settings) -> dict[str, object]:
         "http.draintimeout": settings.http.draintimeout,
         "storage.filesystem.rootdirectory": settings.storage.filesystem and settings.storage.filesystem.rootdirectory,
         "storage.inmemory": settings.storage.inmemory,
+        "storage.s3": settings.storage.s3,
+        "storage.gcs": settings.storage.gcs,
+        "storage.azure": settings.storage.azure,
         "metadata": settings.metadata,
         "server.workers": settings.server.workers,
         "server.engine": settings.server.engine,

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from holdfast.app import place as places
 from holdfast.app.back_ends import back_ends
 from holdfast.app.begin import Beginning, check_knowledge, recognise
+from holdfast.app.jobs import NODES
 from holdfast.app.place import Place, PlaceError
 from holdfast.config.settings import Settings
 from holdfast.metadata.port import Database
+from holdfast.metadata.queries import leases
 from holdfast.registry.clock import system_clock
 from holdfast.registry.exporting import Exporter
 from holdfast.registry.report import Report, Tell
 from holdfast.registry.tree import TreeWriter
 from holdfast.registry.verifying import Verifier
-from holdfast.storage.filesystem_links import FilesystemLinkReader
 from holdfast.storage.links import LinkReader
 from holdfast.storage.locks import Locks
 from holdfast.storage.port import BlobStore
@@ -41,7 +42,7 @@ async def opened(settings: Settings, doing: str, *, alone: bool) -> AsyncIterato
     Raises `PlaceError`, `StorageError`, `DatabaseError`.
     """
     place = places.find(settings)
-    if place.root is None or place.metadata is None:
+    if place.in_memory:
         raise PlaceError("the registry is in memory: there is nothing on disk to work on")
     if place.mode == "read-only":
         raise PlaceError(place.why)
@@ -49,23 +50,32 @@ async def opened(settings: Settings, doing: str, *, alone: bool) -> AsyncIterato
         if alone or place.mode == "exclusive":
             for file in places.lock(place, doing):
                 stack.callback(os.close, file)
-        store, database, locks = back_ends(settings, place)
-        stack.push_async_callback(store.close)
-        stack.push_async_callback(database.close)
-        stack.callback(locks.close)
-        tree = TreeWriter(database, store, locks, system_clock)
-        stack.push_async_callback(tree.close)
-        yield Offline(place, database, store, FilesystemLinkReader(place.root), tree, locks)
+        ends = await back_ends(settings, place, stack)
+        assert ends.links  # noqa: S101 - it is not in memory
+        await ends.migrate()
+        if alone and place.server:
+            await stack.enter_async_context(ends.locks.hold("start"))
+            await _see_nobody(ends.database, place)
+        yield Offline(place, ends.database, ends.store, ends.links, ends.tree, ends.locks)
+
+
+async def _see_nobody(database: Database, place: Place) -> None:
+    """Raise `PlaceError` while nodes serve."""
+    nodes = await database.read(lambda c: leases.held(c, NODES))
+    if nodes:
+        raise PlaceError(
+            f"{len(nodes)} nodes use {place.names_in}: stop them first; a node that was killed counts for half a minute"
+        )
 
 
 def _beginning(data: Offline) -> Beginning:
-    return Beginning(data.place, data.database, data.store, data.tree, data.locks, system_clock)
+    return Beginning(data.place, data.database, data.store, data.links, data.tree, data.locks, system_clock)
 
 
 async def import_tree(settings: Settings) -> Report:
     """Take over all that the tree says. Raises as `opened`."""
     async with opened(settings, "importing", alone=True) as data:
-        await recognise(data.database, data.store, data.place)
+        await recognise(data.database, data.store, data.links, data.place)
         await data.tree.drain(adopt=True)
         return await _beginning(data).take_over(quiet=True)
 
@@ -89,7 +99,7 @@ async def verify(settings: Settings, *, hashing: bool, tell: Tell) -> Report:
 async def repair(settings: Settings, *, hashing: bool, tell: Tell) -> tuple[Report, Report]:
     """Check and repair: what was found, and what is left. Raises as `opened`."""
     async with opened(settings, "repairing", alone=True) as data:
-        await recognise(data.database, data.store, data.place)
+        await recognise(data.database, data.store, data.links, data.place)
         await data.tree.drain(adopt=True)
         found = await Verifier(data.database, data.store, data.links, data.tree, tell).run(repair=True, hashing=hashing)
         await _beginning(data).take_over(quiet=True)

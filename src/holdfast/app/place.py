@@ -4,20 +4,27 @@ import errno
 import fcntl
 import os
 import socket
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from holdfast.app.mounts import mount_of
 from holdfast.config.settings import Settings
+from holdfast.metadata.postgresql_url import described as described_server
 from holdfast.metadata.sqlite import FILE, Mode
 from holdfast.storage import paths
 from holdfast.storage.filesystem import prepare
+from holdfast.storage.object_settings import described as described_store
 
 NETWORK = frozenset(
     "nfs nfs4 cifs smb3 smbfs 9p afs ceph glusterfs lustre ocfs2 gfs2 beegfs davfs fuse virtiofs vboxsf prl_fs".split()  # noqa: SIM905
 )
 """File systems on which several processes, or machines, cannot share the memory that SQLite's WAL needs."""
+
+
+DATABASE_OF_BUCKET = "/var/lib/registry/holdfast"
+"""Directory of the embedded database where an object store has the bytes, unless metadata.path names one."""
 
 
 class PlaceError(Exception):
@@ -36,33 +43,67 @@ class PlaceTaken(PlaceError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Directories of the data (None: in memory) and of the database, and how the database can be opened."""
+    """Directories of the data and of the embedded database, or `bucket` and `server` in words where an object store or a database server has
+    them; and how the database can be opened. All empty: in memory.
+    """
 
     root: Path | None
     metadata: Path | None
     mode: Mode
     why: str = ""
+    bucket: str = ""
+    server: str = ""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether nothing is kept."""
+        return self.root is None and not self.bucket
 
     @property
     def single(self) -> bool:
         """Whether one process alone can serve it."""
-        return self.root is None or self.mode == "exclusive"
+        return self.in_memory or self.mode == "exclusive"
+
+    @property
+    def bytes_in(self) -> str:
+        """Where the bytes are, in words."""
+        return self.bucket or str(self.root)
+
+    @property
+    def names_in(self) -> str:
+        """Where the database is, in words."""
+        return self.server or str(self.metadata)
 
 
 def find(settings: Settings) -> Place:
     """Look at the place that the settings name, making the directory if it is not there. Raises `PlaceError`."""
-    if settings.storage.filesystem is None:
+    bucket = described_store(settings.storage)
+    server = described_server(settings.metadata.url) if settings.metadata.url else ""
+    if settings.storage.filesystem is None and not bucket:
         return Place(None, None, "exclusive")
+    if bucket and server:
+        return Place(None, None, "shared", bucket=bucket, server=server)
+    if bucket:
+        metadata = Path(settings.metadata.path or DATABASE_OF_BUCKET).absolute()
+        return replace(_directories(metadata, metadata, [metadata]), root=None, bucket=bucket)
+    assert settings.storage.filesystem  # noqa: S101 - nothing else is left
     root = Path(settings.storage.filesystem.rootdirectory).absolute()
+    if server:
+        return replace(_directories(root, root, [root, root / paths.ROOT]), metadata=None, mode="shared", server=server)
     metadata = Path(settings.metadata.path).absolute() if settings.metadata.path else root / "holdfast"
+    return _directories(root, metadata, [root, root / paths.ROOT, metadata])
+
+
+def _directories(root: Path, metadata: Path, needed: Sequence[Path]) -> Place:
+    """The place that consists of directories, made as needed."""
     try:
-        for directory in (root, metadata, root / paths.ROOT):
+        for directory in needed:
             directory.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
         raise PlaceError(f"cannot keep data in {root}: {error.filename}: {error.strerror}") from None
     except OSError as error:
         return _read_only(Path(error.filename or root), metadata, error, root)
-    for directory in (root, root / paths.ROOT, metadata):
+    for directory in needed:
         if not os.access(directory, os.W_OK):
             read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
             number = errno.EROFS if read_only else errno.EACCES
@@ -99,9 +140,11 @@ def taken_at(place: Place) -> int:
 
 
 def _locks(place: Place) -> list[Path]:
-    if place.root is None or place.metadata is None:
+    """The files by which one server keeps others out; none where several may serve."""
+    if place.server:
         return []
-    return [directory / "server.lock" for directory in (place.root / paths.ROOT / paths.OWN, place.metadata)]
+    directories = [place.root / paths.ROOT / paths.OWN] if place.root else []
+    return [directory / "server.lock" for directory in (*directories, *([place.metadata] if place.metadata else []))]
 
 
 def lock(place: Place, doing: str) -> list[int]:
@@ -110,14 +153,15 @@ def lock(place: Place, doing: str) -> list[int]:
     `doing`: what others are told, such as "listening on :5000". Both the root and the database's directory are taken: either may be
     shared by mistake. Raises `PlaceTaken`, naming the process that has it; `PlaceError`.
     """
-    if place.root is None or place.metadata is None or place.mode == "read-only":
+    if not _locks(place) or place.mode == "read-only":
         return []
     held: list[int] = []
     try:
-        (place.root / paths.ROOT / paths.OWN).mkdir(exist_ok=True)
         for path in _locks(place):
+            path.parent.mkdir(exist_ok=True)
             held.append(_taken(path, place, doing))
-        prepare(place.root)
+        if place.root:
+            prepare(place.root)
     except PlaceError:
         for file in held:
             os.close(file)
@@ -128,7 +172,7 @@ def lock(place: Place, doing: str) -> list[int]:
             f" give it the directory: chown -R {os.geteuid()} {Path(error.filename).parent}"
         ) from None
     except OSError as error:
-        raise PlaceError(f"cannot keep data in {place.root}: {error}") from None
+        raise PlaceError(f"cannot keep data in {place.root or place.metadata}: {error}") from None
     return held
 
 
@@ -139,7 +183,7 @@ def _taken(path: Path, place: Place, doing: str) -> int:
     except BlockingIOError:
         who = os.read(file, 4096).decode("utf-8", "replace").strip()
         os.close(file)
-        raise PlaceTaken(place.root, who or "it has not said who it is") from None
+        raise PlaceTaken(place.root or place.metadata, who or "it has not said who it is") from None
     except OSError:
         return file  # a file system without locks: nobody can be kept out of it
     since = datetime.now(UTC).isoformat(timespec="seconds")

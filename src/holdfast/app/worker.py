@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
@@ -55,13 +56,14 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a worker needs to know; it travels to the new process."""
+    """All that a worker needs to know; it travels to the new process. `scratch`: a directory for what the workers of one server share."""
 
     settings: Settings
     place: Place
     start: str
     parent: int
     certificate: Certificate | None
+    scratch: Path | None = None
 
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -87,7 +89,9 @@ class WorkerApplication:
         await receive()
         plan = self._plan
         try:
-            self._registry = await build(plan.settings, plan.place, plan.start, reports=self._first)
+            self._registry = await build(
+                plan.settings, plan.place, plan.start, reports=self._first, scratch=plan.scratch
+            )
         except Exception as error:
             self._give_up(error)
         self._api = self._registry.api
@@ -123,7 +127,9 @@ def _problem(error: Exception, place: Place) -> str:
     if isinstance(error, PlaceError | UsersFileError):
         return str(error)
     if isinstance(error, StorageError | OSError):
-        return f"{place.root} cannot be used: {error}"
+        return f"{place.bytes_in} cannot be used: {error}"
+    if isinstance(error, DatabaseError):
+        return f"the database {place.names_in} cannot be used: {error}"
     log.exception("a defect of the program")
     return f"{type(error).__name__}: {error}"
 

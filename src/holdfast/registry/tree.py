@@ -15,7 +15,6 @@ from holdfast.metadata.port import Database, DatabaseError
 from holdfast.metadata.queries import blobs, dirty, manifests, tags
 from holdfast.metadata.queries.dirty import DirtyRow
 from holdfast.model.digests import Digest, is_digest
-from holdfast.registry.clock import Clock
 from holdfast.storage import paths
 from holdfast.storage.locks import Locks
 from holdfast.storage.port import BlobStore, StorageError
@@ -32,8 +31,7 @@ RETRY_AFTER = 30.0
 class TreeWriter:
     """Writes links for dirty rows."""
 
-    def __init__(self, database: Database, store: BlobStore, locks: Locks, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, database: Database, store: BlobStore, locks: Locks) -> None:
         self._database = database
         self._store = store
         self._locks = locks

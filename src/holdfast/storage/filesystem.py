@@ -118,7 +118,18 @@ class FilesystemBlobStore:
         """Nothing lies in parts here."""
 
     async def sweep(self, before: int, known: Callable[[Sequence[str]], Awaitable[set[str]]]) -> int:
-        return 0  # what a request leaves is in its upload's own directory
+        return await self._run(partial(self._sweep_temporary, before / 1000))
+
+    def _sweep_temporary(self, before: float) -> int:
+        """Remove temporary files of processes that were killed; what else a request leaves is in its upload's own directory."""
+        swept = 0
+        with suppress(FileNotFoundError), os.scandir(self._path(paths.TEMPORARY)) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError, IsADirectoryError):
+                    if entry.stat().st_mtime < before:
+                        os.unlink(entry.path)
+                        swept += 1
+        return swept
 
     async def hold(self, key: UploadKey, wait: float) -> Upload:
         directory = self._path(paths.upload(key.repository, key.id))

@@ -1,0 +1,69 @@
+"""What is done in the background, by whichever process holds the lease of a job: one process and fifty nodes need no different set-up."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+
+from holdfast.metadata.port import DatabaseError
+from holdfast.model.errors import Failure
+from holdfast.registry.claims import attempt
+from holdfast.storage.locks import Locks
+from holdfast.storage.port import StorageError
+
+log = structlog.get_logger("holdfast")
+
+NODES = "job node "
+"""The begin of the names of the leases by which nodes tell that they live."""
+
+PATIENCE = 1.0
+"""Seconds to wait for a lease: who has it does the job."""
+
+RETRY = 5.0
+"""Seconds after which a job that failed is tried again, at the latest."""
+
+
+async def live() -> None:
+    """The work of the job by which a node tells that it lives."""
+    await asyncio.Event().wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something that is done every `interval` seconds, by one process at a time."""
+
+    name: str
+    work: Callable[[], Awaitable[object]]
+    interval: float
+
+
+class Jobs:
+    """Runs jobs from `start` to `close`."""
+
+    def __init__(self, locks: Locks) -> None:
+        self._locks = locks
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, jobs: Iterable[Job]) -> None:
+        """Do jobs now and at each interval."""
+        self._tasks += [asyncio.create_task(self._run(job)) for job in jobs]
+
+    async def close(self) -> None:
+        """Stop where they are: whatever a job does, the next run goes on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self, job: Job) -> None:
+        while True:
+            pause = job.interval
+            try:
+                async with AsyncExitStack() as stack:
+                    if await attempt(self._locks, f"job {job.name}", stack, PATIENCE):
+                        await job.work()
+            except (StorageError, DatabaseError, Failure) as error:
+                log.error("a background job failed and is tried again", job=job.name, error=str(error))
+                pause = min(RETRY, job.interval)
+            await asyncio.sleep(pause)
