@@ -8,6 +8,7 @@ from holdfast import __version__
 from holdfast.cli.certificate import certificate
 from holdfast.cli.commands import Commands
 from holdfast.cli.config import config
+from holdfast.cli.database import database
 from holdfast.cli.doctor import doctor
 from holdfast.cli.garbage_collect import garbage_collect
 from holdfast.cli.health import health
@@ -36,5 +37,5 @@ def serve(path: str | None) -> None:
     sys.exit(status)
 
 
-for command in (config, htpasswd, certificate, doctor, garbage_collect, health, import_, export, verify):
+for command in (config, database, htpasswd, certificate, doctor, garbage_collect, health, import_, export, verify):
     main.add_command(command)

@@ -128,7 +128,7 @@ class SQLiteDatabase:
             self._writer = self._reader = self._connected(_connect(":memory:", "exclusive"))
             _migrate(self._writer)
         elif self._mode == "read-only":
-            self._writer = self._reader = self._connected(_connect_read_only(directory / FILE))
+            self._writer = self._reader = self._connected(connect_read_only(directory / FILE))
             _check_version(self._reader)
         else:
             _make_durably(directory)
@@ -321,10 +321,11 @@ def _check(connection: Connection) -> list[str]:
     ]
 
 
-def _connect_read_only(path: Path) -> apsw.Connection:
+def connect_read_only(path: Path) -> apsw.Connection:
     """Open a database that cannot be written to, and perhaps not even locked: as it is, or else as a file that nobody changes.
 
-    In the second way SQLite overlooks what stands in the log of a server that was killed, so that is refused.
+    In the second way SQLite overlooks what stands in the log of a server that was killed, so that is refused. Raises apsw's errors,
+    `DatabaseUnavailable`.
     """
     place = path.absolute().as_uri()
     try:
