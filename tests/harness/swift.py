@@ -8,6 +8,7 @@ import itertools
 import os
 import pwd
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
@@ -191,7 +192,11 @@ class Swift:
                 if process.poll() is not None:
                     raise RuntimeError(f"a server of Swift ended at its start: see {self.directory / 'log'}")
             connection.request("GET", "/healthcheck")
-            return connection.getresponse().status == 200
+            if connection.getresponse().status != 200:
+                return False
+            for port in self._ports.values():
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return True
         except (OSError, HTTPException):
             return False
         finally:

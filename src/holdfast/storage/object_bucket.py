@@ -6,7 +6,7 @@ so they are read for the reason and never passed on.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,6 +39,9 @@ RETRIES: "RetryConfig" = {
 AHEAD = 1024 * 1024
 """Bytes in a piece of a stream."""
 
+IN_MEMORY = 48 * 1024 * 1024
+"""Bytes of a long object that are in memory while it is written: those of the requests under way, and those that gather for the next."""
+
 FEW_STREAMS = 4
 """While no more than so many objects are written at once, each has several requests under way at a time, above it one."""
 
@@ -55,19 +58,22 @@ class ObjectOptions:
     """How a bucket is used.
 
     `place`: what errors call it, such as `bucket "images" at https://s3.example.com`, without credentials. `prefix`: what all keys start
-    with, without slashes around. `chunk_size`: bytes in one request of a long object, at least 5 MiB. `parallel`: how many such requests each
-    upload has under way at once. `urls`: whether addresses are given out, and `url_seconds` for how long they are good; `signer` makes
+    with, without slashes around. `chunk_size`: bytes in one request of a long object, at least 5 MiB. `urls`: whether addresses are given out, and `url_seconds` for how long they are good; `signer` makes
     them where clients reach the store elsewhere than we do. `storage_class`: that of what is written; empty for the store's own.
     """
 
     place: str
     prefix: str = paths.ROOT
     chunk_size: int = 16 * 1024 * 1024
-    parallel: int = 2
     urls: bool = True
     url_seconds: int = 20 * 60
     signer: ObjectStore | None = None
     storage_class: str = ""
+
+    @property
+    def parallel(self) -> int:
+        """How many requests of a long object are under way at once: measured against Swift, more than these do not make it faster."""
+        return max(1, IN_MEMORY // self.chunk_size - 1)
 
     @property
     def copies(self) -> bool:
@@ -77,18 +83,22 @@ class ObjectOptions:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An object in a listing: its path, its size in bytes, and when it was written (milliseconds since 1970)."""
+    """An object in a listing: its path, its size in bytes, and when it was written (milliseconds since 1970). `etag`: what the store calls its
+    content, without quotes; on S3 mostly the MD5 sum of its bytes.
+    """
 
     path: str
     size: int
     modified: int
+    etag: str = ""
 
 
 class Stream:
-    """An object's bytes as they come. `size`: of the whole object."""
+    """An object's bytes as they come. `size`: of the whole object. `modified`: when it was written, in milliseconds since 1970."""
 
     def __init__(self, bucket: "Bucket", result: "obstore.GetResult") -> None:
         self.size = result.meta["size"]
+        self.modified = _milliseconds(result.meta["last_modified"])
         self._bucket = bucket
         self._stream = result.stream(AHEAD)
 
@@ -180,7 +190,7 @@ class Bucket:
     async def write_stream(self, path: str, pieces: AsyncIterator[bytes]) -> None:
         """Write an object that is longer than a chunk; what `pieces` raises is raised, and nothing is left. Must not be cancelled.
 
-        In memory are `chunk_size` bytes times one more than the requests under way at once.
+        In memory are at most `IN_MEMORY` bytes, or two chunks where those are more; two chunks when many objects are written.
         """
         self._streams += 1
         try:
@@ -233,15 +243,16 @@ class Bucket:
         with suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)
 
-    async def list(self, path: str) -> AsyncIterator[list[Found]]:
-        """All objects below a directory, a thousand at a time."""
+    async def list(self, path: str, after: str = "") -> AsyncGenerator[list[Found], None]:
+        """All objects below a directory, a thousand at a time, each thousand with one request; with `after`, those whose paths follow it in
+        the order of their bytes.
+        """
         cut = len(self._key(""))
         try:
             with self.translated():
-                async for metas in obstore.list(self._store, self._key(path), chunk_size=1000):
-                    yield [
-                        Found(meta["path"][cut:], meta["size"], _milliseconds(meta["last_modified"])) for meta in metas
-                    ]
+                offset = self._key(after) if after else None
+                async for metas in obstore.list(self._store, self._key(path), offset=offset, chunk_size=1000):
+                    yield [_found(meta, cut) for meta in metas]
         except FileNotFoundError:
             return
 
@@ -252,6 +263,11 @@ class Bucket:
         with self.translated():
             seconds = timedelta(seconds=self.options.url_seconds)
             return await obstore.sign_async(self._signer, "GET", self._key(path), seconds)
+
+
+def _found(meta: "obstore.ObjectMeta", cut: int) -> Found:
+    etag = (meta["e_tag"] or "").strip('"')
+    return Found(meta["path"][cut:], meta["size"], _milliseconds(meta["last_modified"]), etag)
 
 
 def _milliseconds(moment: datetime) -> int:

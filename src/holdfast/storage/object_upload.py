@@ -63,7 +63,7 @@ class Background:
 class ObjectUpload:
     """A request's hold on an upload.
 
-    Memory: `chunk_size` times one more than the requests under way at once, and four batches of 512 KiB.
+    Memory: what `Bucket.write_stream` says, and four batches of 512 KiB.
     """
 
     def __init__(self, bucket: Bucket, pool: Executor, background: Background) -> None:
