@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import obstore
 import pytest
 import trustme
+from obstore.store import S3Store
 
 from holdfast.config.load import load
 from holdfast.config.settings import Storage
@@ -34,7 +35,9 @@ def storage(driver: str, **values: object) -> Storage:
 
 def signed(settings: Storage) -> str:
     opened = open_store(settings)
-    return str(obstore.sign(opened.signer, "GET", KEY, timedelta(minutes=1)))  # type: ignore[arg-type]
+    signer = opened.options.signer or opened.store
+    assert isinstance(signer, S3Store)
+    return str(obstore.sign(signer, "GET", f"{opened.options.prefix}/x", timedelta(minutes=1)))
 
 
 ADDRESSES: list[tuple[dict[str, object], str]] = [

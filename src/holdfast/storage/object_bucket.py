@@ -58,8 +58,9 @@ class ObjectOptions:
     """How a bucket is used.
 
     `place`: what errors call it, such as `bucket "images" at https://s3.example.com`, without credentials. `prefix`: what all keys start
-    with, without slashes around. `chunk_size`: bytes in one request of a long object, at least 5 MiB. `urls`: whether addresses are given out, and `url_seconds` for how long they are good; `signer` makes
-    them where clients reach the store elsewhere than we do. `storage_class`: that of what is written; empty for the store's own.
+    with, without slashes around. `chunk_size`: bytes in one request of a long object, at least 5 MiB. `urls`: whether addresses are given out,
+    and `url_seconds` for how long they are good; `signer` makes them where clients reach the store elsewhere than we do. `storage_class`:
+    that of what is written; empty for the store's own.
     """
 
     place: str

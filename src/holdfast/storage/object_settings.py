@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from obstore.store import AzureConfig, ClientConfig, GCSConfig, ObjectStore, RetryConfig, S3Config, S3Credential
 
     from holdfast.config.settings import Storage
+    from holdfast.storage.object_bucket import Bucket, ObjectOptions
     from holdfast.storage.object_store import ObjectBlobStore
     from holdfast.storage.s3_requests import S3Address
 
@@ -30,19 +31,11 @@ AZURE_PART = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class OpenedStore:
-    """obstore's store, whose keys begin below the root directory, and what it does not hold itself.
-
-    `signer` makes the addresses that clients are sent to. `place` is what errors and logs call the bucket, without credentials. `chunk_size`:
-    bytes in one part of an upload. `storage_class`: that of what is written; empty for the store's own.
-    """
+    """obstore's store, how it is used, and the `address` for requests of S3 that obstore does not know; None where there is no such."""
 
     store: ObjectStore
-    signer: ObjectStore
-    place: str
-    chunk_size: int
-    storage_class: str = ""
+    options: ObjectOptions
     address: S3Address | None = None
-    """How requests of S3 are made that obstore does not know; None where that is not possible."""
 
 
 def described(storage: Storage) -> str:
@@ -77,29 +70,30 @@ def open_store(storage: Storage) -> OpenedStore:
     raise StorageError("no object store is named: write storage.s3, storage.gcs or storage.azure")
 
 
-def open_blobs(storage: Storage) -> tuple[ObjectBlobStore, ObjectStore]:
-    """The blob store in the object store that is named, and obstore's store, which `ObjectLinkReader` reads. Raises `StorageError`."""
+def open_blobs(storage: Storage) -> tuple[ObjectBlobStore, Bucket]:
+    """The blob store in the object store that is named, and the bucket, which `ObjectLinkReader` reads. Raises `StorageError`."""
     opened = open_store(storage)
-    from holdfast.storage.object_bucket import ObjectOptions  # noqa: PLC0415 - an extra
+    from holdfast.storage.object_bucket import Bucket  # noqa: PLC0415 - an extra
     from holdfast.storage.object_store import ObjectBlobStore  # noqa: PLC0415
     from holdfast.storage.s3_multipart import S3Multipart  # noqa: PLC0415
 
-    options = ObjectOptions(
-        place=opened.place,
-        prefix=paths.ROOT,
-        chunk_size=opened.chunk_size,
-        signer=opened.signer,
-        storage_class=opened.storage_class,
-    )
-    unfinished = S3Multipart(opened.address) if opened.address else None
-    return ObjectBlobStore(opened.store, options, unfinished), opened.store
+    unfinished = S3Multipart(opened.address, opened.root) if opened.address else None
+    return ObjectBlobStore(opened.store, opened.options, unfinished), Bucket(opened.store, opened.options)
 
 
 def _open_s3(s3: S3, place: str) -> OpenedStore:
+    from holdfast.storage.object_bucket import ObjectOptions  # noqa: PLC0415 - an extra
     from holdfast.storage.s3_requests import S3Address  # noqa: PLC0415 - with obstore only
 
     endpoint = _endpoint(s3)
-    hosted = s3.accelerate or not s3.forcepathstyle
+    signer = _s3_store(s3, _with_scheme(s3.redirectendpoint, secure=s3.secure)) if s3.redirectendpoint else None
+    options = ObjectOptions(
+        place,
+        prefix=_prefix(s3.rootdirectory),
+        chunk_size=s3.chunksize,
+        signer=signer,
+        storage_class="" if s3.storageclass in ("standard", "none") else s3.storageclass.upper(),
+    )
     address = S3Address(
         endpoint,
         s3.bucket,
@@ -107,24 +101,20 @@ def _open_s3(s3: S3, place: str) -> OpenedStore:
         s3.accesskey,
         s3.secretkey,
         s3.sessiontoken,
-        hosted,
-        "",
-        not s3.skipverify,
+        virtual_hosted=_is_hosted(s3),
+        verify=not s3.skipverify,
     )
-    return OpenedStore(
-        store=_s3_store(s3, endpoint),
-        signer=_s3_store(s3, _with_scheme(s3.redirectendpoint or endpoint, secure=s3.secure)),
-        place=place,
-        chunk_size=s3.chunksize,
-        storage_class="" if s3.storageclass in ("standard", "none") else s3.storageclass.upper(),
-        address=address if s3.accesskey else None,
-    )
+    return OpenedStore(_s3_store(s3, endpoint), options, address if s3.accesskey else None)
+
+
+def _is_hosted(s3: S3) -> bool:
+    return s3.accelerate or not s3.forcepathstyle
 
 
 def _s3_store(s3: S3, endpoint: str) -> ObjectStore:
     from obstore.store import S3Store  # noqa: PLC0415 - an extra
 
-    hosted = s3.accelerate or not s3.forcepathstyle
+    hosted = _is_hosted(s3)
     config: S3Config = {
         "region": s3.region or "us-east-1",
         "endpoint": _with_bucket(endpoint, s3.bucket) if hosted else endpoint,
@@ -134,14 +124,13 @@ def _s3_store(s3: S3, endpoint: str) -> ObjectStore:
         config["server_side_encryption"] = "aws:kms" if s3.keyid else "AES256"
         if s3.keyid:
             config["sse_kms_key_id"] = s3.keyid
-    options = _client_options(s3.useragent)
-    options["allow_http"] = endpoint.startswith("http://")
-    options["allow_invalid_certificates"] = s3.skipverify
+    client = _client_options(s3.useragent)
+    client["allow_http"] = endpoint.startswith("http://")
+    client["allow_invalid_certificates"] = s3.skipverify
     return S3Store(
         s3.bucket,
-        prefix=_prefix(s3.rootdirectory),
         config=config,
-        client_options=options,
+        client_options=client,
         retry_config=_retries(),
         credential_provider=_Keys(s3) if s3.accesskey else None,
     )
@@ -188,6 +177,8 @@ def _with_bucket(endpoint: str, bucket: str) -> str:
 def _open_gcs(gcs: GCS, place: str) -> OpenedStore:
     from obstore.store import GCSStore  # noqa: PLC0415 - an extra
 
+    from holdfast.storage.object_bucket import ObjectOptions  # noqa: PLC0415 - imports obstore
+
     config: GCSConfig = {}
     if gcs.keyfile:
         config["service_account"] = gcs.keyfile
@@ -195,16 +186,18 @@ def _open_gcs(gcs: GCS, place: str) -> OpenedStore:
         config["service_account_key"] = json.dumps(gcs.credentials)
     store = GCSStore(
         gcs.bucket,
-        prefix=_prefix(gcs.rootdirectory),
         config=config,
         client_options=_client_options(gcs.useragent),
         retry_config=_retries(),
     )
-    return OpenedStore(store, store, place, max(gcs.chunksize, SMALLEST_PART))
+    options = ObjectOptions(place, _prefix(gcs.rootdirectory), max(gcs.chunksize, SMALLEST_PART))
+    return OpenedStore(store, options)
 
 
 def _open_azure(azure: Azure, place: str) -> OpenedStore:
     from obstore.store import AzureStore  # noqa: PLC0415 - an extra
+
+    from holdfast.storage.object_bucket import ObjectOptions  # noqa: PLC0415 - imports obstore
 
     service = _service(azure)
     config: AzureConfig = {"account_name": azure.accountname, "endpoint": service}
@@ -217,16 +210,15 @@ def _open_azure(azure: Azure, place: str) -> OpenedStore:
     elif credentials.type == "shared_key" and azure.accountkey:
         config["account_key"] = azure.accountkey
         config["credential_type"] = "access_key"
-    options = _client_options("")
-    options["allow_http"] = service.startswith("http://")
+    client = _client_options("")
+    client["allow_http"] = service.startswith("http://")
     store = AzureStore(
         azure.container,
-        prefix=_prefix(azure.rootdirectory),
         config=config,
-        client_options=options,
+        client_options=client,
         retry_config=_retries(),
     )
-    return OpenedStore(store, store, place, AZURE_PART)
+    return OpenedStore(store, ObjectOptions(place, _prefix(azure.rootdirectory), AZURE_PART))
 
 
 def _service(azure: Azure) -> str:
@@ -246,10 +238,10 @@ def _retries() -> RetryConfig:
     return RETRIES
 
 
-def _prefix(root: str) -> str | None:
-    return root.strip("/") or None
+def _prefix(root: str) -> str:
+    """What all keys start with."""
+    return f"{root.strip('/')}/{paths.ROOT}".lstrip("/")
 
 
 def _place(scheme: str, bucket: str, root: str) -> str:
-    prefix = _prefix(root)
-    return f"{scheme}://{bucket}" + (f"/{prefix}" if prefix else "")
+    return f"{scheme}://{bucket}/{root.strip('/')}".rstrip("/")
