@@ -227,30 +227,39 @@ def expect(answer: Answer, status: int, doing: str) -> Answer:
 
 def push_layer(connection: Connection, repository: str, layer: Layer, *, chunked: bool = False) -> None:
     """Push as clients do: POST, PATCH with the bytes, PUT with the digest."""
-    answer = expect(connection.request("POST", f"/v2/{repository}/blobs/uploads/"), 202, "starting an upload")
-    answer = expect(connection.send_layer("PATCH", _target(answer), layer, chunked=chunked), 202, "sending a layer")
-    target = _target(answer)
-    separator = "&" if "?" in target else "?"
-    expect(connection.request("PUT", f"{target}{separator}digest={layer.digest}"), 201, "closing an upload")
+    answer = start_upload(connection, repository)
+    answer = expect(connection.send_layer("PATCH", location(answer), layer, chunked=chunked), 202, "sending a layer")
+    expect(connection.request("PUT", closing(answer, layer.digest)), 201, "closing an upload")
 
 
 def put_blob(connection: Connection, repository: str, content: bytes) -> str:
     """Push a small blob with POST and PUT; returns its digest."""
-    digest = "sha256:" + hashlib.sha256(content).hexdigest()
-    answer = expect(connection.request("POST", f"/v2/{repository}/blobs/uploads/"), 202, "starting an upload")
-    target = _target(answer)
-    separator = "&" if "?" in target else "?"
+    digest = digest_of(content)
+    target = closing(start_upload(connection, repository), digest)
     expect(
-        connection.request(
-            "PUT", f"{target}{separator}digest={digest}", content, [("Content-Type", "application/octet-stream")]
-        ),
+        connection.request("PUT", target, content, [("Content-Type", "application/octet-stream")]),
         201,
         "pushing a small blob",
     )
     return digest
 
 
-def _target(answer: Answer) -> str:
+def digest_of(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def start_upload(connection: Connection, repository: str) -> Answer:
+    """Start an upload; gives the answer, which says where it goes on."""
+    return expect(connection.request("POST", f"/v2/{repository}/blobs/uploads/"), 202, "starting an upload")
+
+
+def closing(answer: Answer, digest: str) -> str:
+    """Where the upload of that answer is closed with a digest."""
+    target = location(answer)
+    return f"{target}{'&' if '?' in target else '?'}digest={digest}"
+
+
+def location(answer: Answer) -> str:
     """The path and query of the answer's Location, which may be absolute."""
     parts = urlsplit(answer.headers["location"])
     return f"{parts.path}?{parts.query}" if parts.query else parts.path

@@ -1,6 +1,5 @@
 """The data that the reading measures find: 10,000 repositories, one of them with an image, one with 1,000 tags."""
 
-import hashlib
 import itertools
 import json
 import os
@@ -10,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmark.client import Connection, expect, put_blob
+from benchmark.client import Connection, digest_of, expect, put_blob
 
 TAGS = 1_000
 CLIENTS = 8
@@ -25,7 +24,7 @@ ACCEPT = ", ".join(
     ]
 )
 EMPTY_BLOB = b"{}"
-EMPTY_DIGEST = "sha256:" + hashlib.sha256(EMPTY_BLOB).hexdigest()
+EMPTY_DIGEST = digest_of(EMPTY_BLOB)
 
 
 def repository_names(count: int = 10_000) -> list[str]:
@@ -57,13 +56,14 @@ class Dataset:
         }
 
 
-def _descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
+def descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
+    """A descriptor (image-spec)."""
     return {"mediaType": media_type, "digest": digest, "size": size}
 
 
 def empty_manifest() -> bytes:
     """The smallest lawful manifest: an artifact with the empty descriptor as config and only layer (image-spec 1.1)."""
-    empty = _descriptor("application/vnd.oci.empty.v1+json", EMPTY_DIGEST, len(EMPTY_BLOB))
+    empty = descriptor("application/vnd.oci.empty.v1+json", EMPTY_DIGEST, len(EMPTY_BLOB))
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
@@ -91,12 +91,12 @@ def push_image(port: int, dataset: Dataset) -> str:
         ).encode()
         manifest: dict[str, Any] = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE}
         config_digest = put_blob(connection, dataset.image, config)
-        manifest["config"] = _descriptor("application/vnd.oci.image.config.v1+json", config_digest, len(config))
+        manifest["config"] = descriptor("application/vnd.oci.image.config.v1+json", config_digest, len(config))
         manifest["layers"] = []
         for number in range(8):
             layer = f"layer {number} ".encode() * 100
             digest = put_blob(connection, dataset.image, layer)
-            manifest["layers"].append(_descriptor("application/vnd.oci.image.layer.v1.tar+gzip", digest, len(layer)))
+            manifest["layers"].append(descriptor("application/vnd.oci.image.layer.v1.tar+gzip", digest, len(layer)))
         return put_manifest(connection, dataset.image, "latest", json.dumps(manifest, indent=3).encode())
 
 
@@ -146,7 +146,7 @@ def spread(port: int, items: Iterable[str], work: Callable[[Connection, str], No
 def write_tree(root: Path, dataset: Dataset) -> None:
     """Make the repositories as docker-registry would have left them, straight in its tree, which is quicker."""
     manifest = empty_manifest()
-    manifest_digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
+    manifest_digest = digest_of(manifest)
     base = root / "docker/registry/v2"
     for digest, content in ((EMPTY_DIGEST, EMPTY_BLOB), (manifest_digest, manifest)):
         algorithm, _, value = digest.partition(":")

@@ -21,7 +21,9 @@ GIB = 1024 * MIB
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="./bench", description="Measure Holdfast beside docker-registry on this machine."
+        prog="./bench",
+        description="Measure Holdfast beside docker-registry on this machine.",
+        epilog="`./bench scale` measures it on PostgreSQL and an S3 store; see `./bench scale --help`.",
     )
     parser.add_argument(
         "measures",
@@ -102,6 +104,10 @@ def output_of(chosen: argparse.Namespace) -> Path:
 
 def main(argv: Sequence[str]) -> int:
     """Run; returns the exit status: 0 when everything could be measured."""
+    if argv[:1] == ["scale"]:
+        from benchmark.scale.main import main as scale  # noqa: PLC0415 - it needs engines that the rest does without
+
+        return scale(argv[1:])
     chosen = arguments(argv)
     if chosen.list:
         for measure in MEASURES:

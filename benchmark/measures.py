@@ -122,15 +122,16 @@ def request_rate(server: Server, target: str, seconds: int) -> Sample:
     The up to 16 requests that are under way at the end are counted by nobody: where only few are done, a longer look is
     taken, so that they do not matter.
     """
-    sample = _wrk(server, target, seconds)
-    return _wrk(server, target, 3 * seconds) if sample.work * 1000 < FEW_REQUESTS else sample
+    sample = wrk(server, target, seconds)
+    return wrk(server, target, 3 * seconds) if sample.work * 1000 < FEW_REQUESTS else sample
 
 
-def _wrk(server: Server, target: str, seconds: int) -> Sample:
+def wrk(server: Server, target: str, seconds: int, connections: int = 16) -> Sample:
+    """One run of wrk. Raises `ClientError` when any answer was an error."""
     command = [
         "wrk",
         "-t1",
-        "-c16",
+        f"-c{connections}",
         f"-d{seconds}s",
         "--timeout",
         "30s",

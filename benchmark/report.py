@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmark.client import MIB
 from benchmark.measures import BY_NAME, MEASURES, Measure, Sample
 from benchmark.scenarios import DISK_LIMIT, Options, Results
-from benchmark.servers import Bare, DockerRegistry, Holdfast
+from benchmark.servers import HERE, Bare, DockerRegistry, Holdfast
 from benchmark.volumes import TAGS_EACH
 
 OURS, THEIRS = Holdfast.name, DockerRegistry.name
@@ -37,7 +37,8 @@ def _ratio(ours: float | None, theirs: float | None) -> float | None:
     return ours / theirs if ours is not None and theirs else None
 
 
-def _number(value: float | None, unit: str = "") -> str:
+def number(value: float | None, unit: str = "") -> str:
+    """A figure with about three digits."""
     if value is None:
         return "–"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
@@ -45,7 +46,7 @@ def _number(value: float | None, unit: str = "") -> str:
 
 
 def _verdict(asked: str, value: float, *, reached: bool) -> str:
-    return f"{asked}: **{'reached' if reached else 'not reached'}** ({_number(value)})"
+    return f"{asked}: **{'reached' if reached else 'not reached'}** ({number(value)})"
 
 
 class Row:
@@ -93,20 +94,20 @@ class Row:
     def beside(self) -> str:
         """The bare answer's figure, or dd's."""
         if self.bare is not None:
-            return f"bare {_number(self.bare)}, CPU {_number(self.bare_cpu)}"
-        return f"dd {_number(self.dd)}" if self.dd is not None else ""
+            return f"bare {number(self.bare)}, CPU {number(self.bare_cpu)}"
+        return f"dd {number(self.dd)}" if self.dd is not None else ""
 
     def cells(self) -> list[str]:
         measure = self.measure
         title = f"{measure.title} ({measure.unit})"
-        cpu = [_number(self.our_cpu), _number(self.their_cpu)] if measure.per else ["", ""]
+        cpu = [number(self.our_cpu), number(self.their_cpu)] if measure.per else ["", ""]
         per = f" per {measure.per}" if measure.per else ""
         cpu = [f"{value}{per}" if value not in ("", "–") else value for value in cpu]
         return [
             title,
-            _number(self.ours),
-            _number(self.theirs),
-            _number(self.ratio),
+            number(self.ours),
+            number(self.theirs),
+            number(self.ratio),
             self.beside(),
             *cpu,
             "; ".join(self.verdicts()),
@@ -132,7 +133,8 @@ def table(results: Results) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _output_of(*command: str) -> str:
+def output_of(*command: str) -> str:
+    """What a program prints, stripped; empty where it cannot be run or fails."""
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -141,27 +143,33 @@ def _output_of(*command: str) -> str:
 
 def filesystem_type(path: Path) -> str:
     """The type of the file system that holds `path`."""
-    return _output_of("df", "--output=fstype", str(path)).rpartition("\n")[2] or "unknown"
+    return output_of("df", "--output=fstype", str(path)).rpartition("\n")[2] or "unknown"
 
 
-def environment(options: Options) -> dict[str, str]:
-    """What the figures depend on; no names or paths of the machine."""
+def machine() -> dict[str, str]:
+    """What all figures depend on; no names or paths of the machine."""
     processor = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    version = _output_of(DockerRegistry.program, "--version").rpartition(" ")[2]
+    version = output_of(DockerRegistry.program, "--version").rpartition(" ")[2]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": f"{processor.group(1) if processor else platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "memory": f"{memory / (1024 * MIB):.0f} GiB",
         "kernel": platform.release(),
         "load before": f"{os.getloadavg()[0]:.2f}",
-        "disk": filesystem_type(options.disk),
-        "memory directory": filesystem_type(options.tmpfs) if options.tmpfs else "none",
         "python": platform.python_version(),
         "granian": importlib.metadata.version("granian"),
-        "holdfast commit": _output_of("git", "rev-parse", "--short", "HEAD") or "unknown",
-        "holdfast workers": str(Holdfast.workers or "default"),
+        "holdfast commit": output_of("git", "-C", str(HERE), "rev-parse", "--short", "HEAD") or "unknown",
         "docker-registry": version or "unknown",
+    }
+
+
+def environment(options: Options) -> dict[str, str]:
+    """What the figures of a run depend on."""
+    return machine() | {
+        "disk": filesystem_type(options.disk),
+        "memory directory": filesystem_type(options.tmpfs) if options.tmpfs else "none",
+        "holdfast workers": str(Holdfast.workers or "default"),
         "rounds": f"{options.rounds}, {options.seconds} s for each request rate, wrk -t1 -c16",
         "large layer": f"{options.large // MIB} MiB",
         "layers of the 32 clients": f"{options.crowd_layer // MIB} MiB",

@@ -18,6 +18,8 @@ HERE = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
+OUR_PROGRAM = (sys.executable, "-m", "holdfast")
+
 # Both registries read this same file. With level `error` the access log is all that is written for a request: one line.
 CONFIGURATION = """\
 version: 0.1
@@ -45,6 +47,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def our_path() -> str:
+    """The PYTHONPATH with which this checkout's Holdfast is found first."""
+    return os.pathsep.join(filter(None, [str(HERE / "src"), os.environ.get("PYTHONPATH", "")]))
 
 
 def _clean_environment() -> dict[str, str]:
@@ -177,12 +184,11 @@ class Holdfast(Registry):
     engine = "granian"
 
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "holdfast", "serve", str(self._configuration())]
+        return [*OUR_PROGRAM, "serve", str(self._configuration())]
 
     def variables(self) -> dict[str, str]:
-        source = os.pathsep.join(filter(None, [str(HERE / "src"), os.environ.get("PYTHONPATH", "")]))
         return {
-            "PYTHONPATH": source,
+            "PYTHONPATH": our_path(),
             "REGISTRY_SERVER_WORKERS": str(self.workers),
             "REGISTRY_SERVER_ENGINE": self.engine,
         }
