@@ -77,7 +77,7 @@ def open_blobs(storage: Storage) -> tuple[ObjectBlobStore, Bucket]:
     from holdfast.storage.object_store import ObjectBlobStore  # noqa: PLC0415
     from holdfast.storage.s3_multipart import S3Multipart  # noqa: PLC0415
 
-    unfinished = S3Multipart(opened.address, opened.root) if opened.address else None
+    unfinished = S3Multipart(opened.address) if opened.address else None
     return ObjectBlobStore(opened.store, opened.options, unfinished), Bucket(opened.store, opened.options)
 
 
