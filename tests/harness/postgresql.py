@@ -120,7 +120,7 @@ class _Service:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)  # at once, without tidying up
 
 
 class PostgreSQL(_Service):

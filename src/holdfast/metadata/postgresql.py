@@ -10,11 +10,10 @@ A `COMMIT` whose answer is lost leaves it open whether it was done; the caller i
 import random
 import time
 from collections.abc import Callable, Hashable
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from holdfast.metadata.port import Connection, DatabaseError, DatabaseUnavailable
-from holdfast.metadata.postgresql_errors import Conflict, ConnectionLost, Violation
+from holdfast.metadata.postgresql_errors import Blocked, Conflict, ConnectionLost, Violation
 from holdfast.metadata.postgresql_url import described
 
 if TYPE_CHECKING:
@@ -45,10 +44,11 @@ class PostgreSQLDatabase:
 
         Raises `DatabaseError` if the URL is wrong or psycopg is not installed.
         """
-        if find_spec("psycopg") is None:
-            raise DatabaseError("metadata.url needs psycopg: pip install 'holdfast[postgres]'")
-        from holdfast.metadata.postgresql_connection import check_url  # noqa: PLC0415 - an extra
-        from holdfast.metadata.postgresql_pool import Pool  # noqa: PLC0415 - an extra
+        try:
+            from holdfast.metadata.postgresql_connection import check_url  # noqa: PLC0415 - an extra
+            from holdfast.metadata.postgresql_pool import Pool  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise DatabaseError("metadata.url needs psycopg: pip install 'holdfast[postgres]'") from None
 
         check_url(url)
         self._pool = Pool(url, described(url), connections)
@@ -111,7 +111,7 @@ def _write(worker: "Worker", work: Callable[[Connection], T]) -> T:
             failed = connection.failed
             _undo(worker, connection)
             if isinstance(failed, Conflict) and time.monotonic() < end:
-                conflicts += 1
+                conflicts += TRIES if isinstance(failed, Blocked) else 1
                 time.sleep(random.uniform(0, 0.002 * 2**conflicts) if conflicts < TRIES else 0)  # noqa: S311 - no secret
             elif isinstance(failed, Violation) and not alone:
                 conflicts = TRIES  # alone it turns out whose fault it was

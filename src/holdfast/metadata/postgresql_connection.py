@@ -41,7 +41,7 @@ SETTINGS = {
 _SESSION = "; ".join(f"SET {key} = '{value}'" for key, value in SETTINGS.items()).encode()
 _BEGIN = b"BEGIN ISOLATION LEVEL SERIALIZABLE"
 _LOCAL = "".join(f"; SET LOCAL {key} = '{value}'" for key, value in SETTINGS.items()).encode()
-_TOGETHER = b"; LOCK TABLE turns IN ROW SHARE MODE"
+_TOGETHER = b"; LOCK TABLE turns IN ROW SHARE MODE; SET LOCAL lock_timeout = '100ms'"  # PostgreSQL sees a deadlock after 1 s only
 _ALONE = b"; LOCK TABLE turns IN EXCLUSIVE MODE"
 
 OPTIONS = {

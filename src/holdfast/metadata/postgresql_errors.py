@@ -7,6 +7,10 @@ class Conflict(DatabaseUnavailable):
     """Another transaction came between: the same work can run again."""
 
 
+class Blocked(Conflict):
+    """Two transactions waited for each other, or seemed to: to run again beside others would only cost more time."""
+
+
 class Violation(DatabaseError):
     """A constraint does not allow it; perhaps only because another transaction came between."""
 
@@ -17,14 +21,14 @@ class ConnectionLost(DatabaseUnavailable):
 
 _KINDS: dict[str, type[DatabaseError]] = {
     "40001": Conflict,  # serialization_failure
-    "40P01": Conflict,  # deadlock_detected
+    "40P01": Blocked,  # deadlock_detected
     "0A000": ConnectionLost,  # a prepared statement whose tables have changed
     "26000": ConnectionLost,  # a prepared statement that is not there: somebody else's session
     "42P05": ConnectionLost,  # a prepared statement that is there already: likewise
     "25006": DatabaseReadOnly,  # read_only_sql_transaction, as on a standby
     "25P03": ConnectionLost,  # idle_in_transaction_session_timeout
     "53100": DatabaseFull,  # disk_full
-    "55P03": DatabaseUnavailable,  # lock_not_available
+    "55P03": Blocked,  # lock_not_available
     "57014": DatabaseUnavailable,  # query_canceled: statement_timeout
     "58030": DatabaseUnavailable,  # io_error
 }
