@@ -1,10 +1,12 @@
 """Blobs over HTTP. (distribution-spec 1.1 end-2, end-10)"""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from uuid import uuid4
 
 from holdfast.api.services import Services
 from holdfast.api.wire import PIECE, Answer, Header, Request, encoded
+from holdfast.metadata.port import DatabaseUnavailable
 from holdfast.model.digests import parse_digest
 from holdfast.model.media_types import OCTETS
 from holdfast.model.ranges import Span, parse_range
@@ -20,7 +22,8 @@ async def pull(services: Services, request: Request) -> Answer:
     """The blob, a part of it, or parts of it."""
     digest = parse_digest(request.reference)
     if request.method == "HEAD":  # asked before a push, which then leaves the blob out
-        await services.blobs.keep(request.repository, digest)
+        with suppress(DatabaseUnavailable):  # what may still be pulled, the next line knows
+            await services.blobs.keep(request.repository, digest)
     found = await services.pulls.blob(request.user, request.repository, digest)
     if request.method == "GET" and services.redirect and (url := await services.blobs.url(found)):
         return _elsewhere(request, digest, url)

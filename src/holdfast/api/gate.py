@@ -23,6 +23,7 @@ class Gate:
         self._database = database
         self._start = start
         self._opened = asyncio.Event()
+        self._shut = ""
         self._patient_until = time.monotonic() + PATIENCE
 
     @property
@@ -34,8 +35,15 @@ class Gate:
         """Names are known."""
         self._opened.set()
 
+    def shut(self, why: str) -> None:
+        """Answer nothing any more, and say why."""
+        self._shut = why
+        self._opened.clear()
+
     async def wait(self) -> None:
         """Wait a little while it is closed. Raises `Failure(UNAVAILABLE)`."""
+        if self._shut:
+            raise Failure(UNAVAILABLE, self._shut, headers=[("Retry-After", str(RETRY_SECONDS))])
         seconds = self._patient_until - time.monotonic()
         with suppress(DatabaseError):  # a server's may not have any tables yet
             if await self._database.read(lambda c: meta.get(c, "start")) == self._start:
@@ -50,6 +58,8 @@ class Gate:
             ) from None
 
     async def progress(self) -> dict[str, object]:
-        """How far it is: numbers of what has been read, as in the report of an import."""
+        """How far it is: numbers of what has been read, as in the report of an import; or why it was shut."""
+        if self._shut:
+            return {"shut": self._shut}
         text = await self._database.read(lambda c: meta.get(c, UNDER_WAY))
         return dict(json.loads(text)["numbers"]) if text else {}

@@ -35,6 +35,9 @@ WAIT_AGAIN = 1.0
 TELL_EVERY = 10.0
 """Seconds between two lines that tell how far an import is."""
 
+LACKING_LINKS = "links lacking"
+"""Key of the note that links were not written for a time."""
+
 LOOKED_AT = frozenset({"repositories"})
 """Numbers in a report that tell of no change."""
 
@@ -60,6 +63,8 @@ class Beginning:
         """The same as `run` for one of several nodes: the first one of all takes over what is in the store, the others wait for that. Claims and
         the tree are the business of all of them, and the database alone tells what is right. Raises as `run`.
         """
+        if not self.tree.keeps_links:
+            await self.database.write(lambda c: meta.put_once(c, LACKING_LINKS, "yes"))
         known, due = await self.database.read(lambda c: (meta.get(c, "instance"), _is_due(c)))
         found = (await self.store.read_file(paths.INSTANCE) or b"").decode("ascii", "replace").strip()
         if known and not due and known == found:
@@ -99,6 +104,11 @@ class Beginning:
         """Import what the database does not know; the result is logged unless `quiet`. Raises as `run`."""
         if self.links is None:
             return Report()
+        if await self.database.read(lambda c: meta.get(c, LACKING_LINKS)):
+            raise PlaceError(
+                f"links were not written for a time (storage.links.disabled), so {self.place.bytes_in} lacks names that the database in"
+                f" {self.place.names_in} has: let `holdfast export` write them first"
+            )
         async with AsyncExitStack() as stack:
             alone = await attempt(self.locks, COLLECTION, stack, PATIENCE)
             importer = Importer(self.database, self.store, self.links, self.tree, self.clock, alone=alone)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from holdfast.api.entry import Api
 from holdfast.api.gate import Gate
 from holdfast.api.health import Health, look_at_storage
@@ -15,7 +17,8 @@ from holdfast.app.back_ends import BackEnds, back_ends
 from holdfast.app.begin import Beginning, begun
 from holdfast.app.checks import checks_of
 from holdfast.app.jobs import Job, Jobs, live
-from holdfast.app.place import Place
+from holdfast.app.occupancy import Occupancy
+from holdfast.app.place import Place, PlaceError
 from holdfast.app.purging import Purging
 from holdfast.app.validation import rules_of
 from holdfast.auth.anonymous import AnonymousAuthenticator
@@ -35,6 +38,8 @@ from holdfast.registry.pulls import Pulls
 from holdfast.registry.repositories import Repositories
 from holdfast.registry.tree_queue import TreeQueue
 from holdfast.registry.uploads import Uploads
+
+log = structlog.get_logger("holdfast")
 
 JOIN_EVERY = 15.0
 """Seconds between two looks for blobs whose bytes are in parts."""
@@ -102,7 +107,14 @@ async def build(
         )
 
         async def begin() -> None:
-            await begun(Beginning(place, database, store, ends.links, tree, locks, clock), ends.migrate, start)
+            occupancy = _occupancy(place, ends, start) if reports else None
+
+            async def prepare() -> None:
+                await ends.migrate()
+                if occupancy:
+                    await occupancy.take()
+
+            await begun(Beginning(place, database, store, ends.links, tree, locks, clock), prepare, start)
             gate.open()
             checks.start()
             after.push_async_callback(checks.close)
@@ -110,6 +122,9 @@ async def build(
                 jobs = Jobs(locks)
                 after.push_async_callback(jobs.close)
                 jobs.start(_jobs(settings, place, ends, uploads, clock, start))
+                if occupancy:
+                    after.push_async_callback(occupancy.leave)
+                    after.push_async_callback(_stopped, asyncio.create_task(_keep(occupancy, gate)))
                 if isinstance(tree, TreeQueue):
                     after.push_async_callback(_stopped, asyncio.create_task(tree.work_off()))
 
@@ -130,6 +145,22 @@ def _jobs(settings: Settings, place: Place, ends: BackEnds, uploads: Uploads, cl
     if place.bucket:
         found.append(Job("joining", Joiner(ends.database, ends.store, clock).run, JOIN_EVERY))
     return found
+
+
+def _occupancy(place: Place, ends: BackEnds, start: str) -> Occupancy | None:
+    """What takes a bucket for this server alone; None where several servers share a database."""
+    if not place.bucket or place.server:
+        return None
+    return Occupancy(ends.store, ends.database, place.bucket, start)
+
+
+async def _keep(occupancy: Occupancy, gate: Gate) -> None:
+    """Give signs of life; once another server has the bucket, nothing that this one knows can be trusted."""
+    try:
+        await occupancy.keep()
+    except PlaceError as error:
+        log.error(str(error))
+        gate.shut(str(error))
 
 
 def _recent(scratch: Path | None, stack: AsyncExitStack) -> RecentPulls | None:

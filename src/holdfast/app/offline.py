@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from holdfast.app import place as places
 from holdfast.app.back_ends import back_ends
-from holdfast.app.begin import Beginning, check_knowledge, recognise
+from holdfast.app.begin import LACKING_LINKS, Beginning, check_knowledge, recognise
 from holdfast.app.jobs import NODES
 from holdfast.app.place import Place, PlaceError
 from holdfast.config.settings import Settings
 from holdfast.metadata.port import Database
-from holdfast.metadata.queries import leases
+from holdfast.metadata.queries import leases, meta
 from holdfast.registry.clock import system_clock
 from holdfast.registry.exporting import Exporter
 from holdfast.registry.report import Report, Tell
@@ -87,7 +87,10 @@ async def export_tree(settings: Settings, *, prune: bool, overwrite: bool, tell:
     async with opened(settings, "exporting", alone=True) as data:
         await check_knowledge(data.database, data.store, data.place)
         exporter = Exporter(data.database, data.store, data.links, data.tree, tell)
-        return await exporter.run(prune=prune, overwrite=overwrite)
+        report = await exporter.run(prune=prune, overwrite=overwrite)
+        if data.tree.keeps_links:
+            await data.database.write(lambda c: meta.remove(c, LACKING_LINKS))
+        return report
 
 
 async def verify(settings: Settings, *, hashing: bool, tell: Tell) -> Report:

@@ -4,13 +4,18 @@ Only links that are not there or say something else are written, so a tree that 
 """
 
 from holdfast.metadata.port import Database
-from holdfast.metadata.queries import blobs, imports
+from holdfast.metadata.queries import blobs, imports, parts
+from holdfast.metadata.queries.dirty import MANY
 from holdfast.model.digests import Digest
+from holdfast.registry.clock import system_clock
 from holdfast.registry.differences import MOVED, NOT_KNOWN, Difference, all_repositories, differences
+from holdfast.registry.joining import Joiner
 from holdfast.registry.report import Report, Tell
 from holdfast.registry.tree import TreeWriter
 from holdfast.storage.links import LinkReader
 from holdfast.storage.port import BlobStore
+
+IN_PARTS = "a blob that could not be put where registry:2 looks for it"
 
 
 class Exporter:
@@ -29,6 +34,7 @@ class Exporter:
         elsewhere, which registry:2 may have moved. Raises `StorageError`, `DatabaseError`.
         """
         report = self._report
+        await self._join()
         await self._tree.drain(adopt=False)
         for name in await all_repositories(self._database, self._reader):
             self._tell(name, report.numbers)
@@ -38,6 +44,14 @@ class Exporter:
             for blob in await self._database.read(lambda c, n=name: imports.known(c, n).manifests):  # type: ignore[misc]
                 await self._put_manifest(Digest(blob))
         return report
+
+    async def _join(self) -> None:
+        """Put blobs whose bytes are in parts where registry:2 looks for them."""
+        joined = await Joiner(self._database, self._store, system_clock).run()
+        if joined:
+            self._report.count("blobs put in place", joined)
+        for blob in await self._database.read(lambda c: parts.parted(c, "", MANY)):
+            self._report.skip(IN_PARTS, blob.digest)
 
     async def _settle(self, difference: Difference, *, prune: bool, overwrite: bool) -> None:
         if difference.is_moved and not overwrite:

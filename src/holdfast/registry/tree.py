@@ -24,6 +24,9 @@ log = structlog.get_logger("holdfast.tree")
 FORGET_AFTER = 0.05
 """Seconds after which written rows are forgotten, many together."""
 
+SETTLED = 0.2
+"""Seconds within which a link follows its name."""
+
 RETRY_AFTER = 30.0
 """Seconds after which links that could not be written are tried again."""
 
@@ -37,6 +40,15 @@ class TreeWriter:
         self._locks = locks
         self._written: list[int] = []
         self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def keeps_links(self) -> bool:
+        """Whether links are written at all."""
+        return True
+
+    async def settle(self) -> None:
+        """Let moves that are under way come to their end: a server may be between the database and the link."""
+        await asyncio.sleep(SETTLED)
 
     async def write(self, rows: Sequence[DirtyRow]) -> None:
         """Bring the links of `rows` up to date before the answer; what fails is logged and tried again later."""

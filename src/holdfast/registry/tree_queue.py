@@ -41,6 +41,13 @@ class TreeQueue(TreeWriter):
         self._links = written
         self._moved = asyncio.Event()
 
+    @property
+    def keeps_links(self) -> bool:
+        return self._links
+
+    async def settle(self) -> None:
+        await self.drain(adopt=False)
+
     async def write(self, rows: Sequence[DirtyRow]) -> None:
         """Let the queue be looked at soon."""
         if rows:

@@ -22,9 +22,6 @@ from holdfast.storage.port import BlobReader, BlobStore, StorageError
 
 MIB = 1024 * 1024
 EVERY = 1_000_000
-SETTLED = 0.2
-"""Seconds after which a difference is looked at again: a server may have been in the middle of a push."""
-
 DATABASE = "the database is damaged"
 NO_LINK = "a link is missing or wrong"
 NO_BYTES = "a blob whose bytes are gone"
@@ -137,9 +134,9 @@ class Verifier:
 
     async def _repository(self, name: str, *, repair: bool) -> None:
         self._report.count("repositories")
-        found = await differences(self._database, self._reader, name)
+        found = await differences(self._database, self._reader, name) if self._tree.keeps_links else []
         if found and not repair:
-            await asyncio.sleep(SETTLED)
+            await self._tree.settle()
             found = [item for item in await differences(self._database, self._reader, name) if item in found]
         for difference in found:
             what = f"{name}: {difference.kind} {difference.name}"
