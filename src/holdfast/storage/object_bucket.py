@@ -17,7 +17,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from holdfast.storage import paths
-from holdfast.storage.port import StorageError, StorageFull, StorageReadOnly, StorageUnavailable
+from holdfast.storage.port import StorageError, StorageFull, StorageUnavailable
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -186,12 +186,17 @@ class Bucket:
 
     async def write(self, path: str, content: bytes) -> None:
         """Write an object with one request."""
-        await self._written(path, content, multipart=False, parallel=1)
+        try:
+            await self._written(path, content, multipart=False, parallel=1)
+        except FileNotFoundError:
+            raise StorageError(f"{self._place} did not find where to write") from None
 
     async def write_stream(self, path: str, pieces: AsyncIterator[bytes]) -> None:
         """Write an object that is longer than a chunk; what `pieces` raises is raised, and nothing is left. Must not be cancelled.
 
         In memory are at most `IN_MEMORY` bytes, or two chunks where those are more; two chunks when many objects are written.
+        Raises `FileNotFoundError` if the store knows nothing of the chunks any more: the object is complete, and the answer to that was lost,
+        or somebody has aborted it.
         """
         self._streams += 1
         try:
@@ -203,22 +208,16 @@ class Bucket:
     async def _written(
         self, path: str, content: bytes | AsyncIterator[bytes], *, multipart: bool, parallel: int
     ) -> None:
-        try:
-            with self.translated():
-                await obstore.put_async(
-                    self._store,
-                    self._key(path),
-                    content,
-                    attributes=self._attributes,
-                    use_multipart=multipart,
-                    chunk_size=self.options.chunk_size,
-                    max_concurrency=parallel,
-                )
-        except FileNotFoundError:
-            # A multipart upload that somebody aborted meanwhile.
-            raise StorageError(f"{self._place} forgot an upload under way") from None
-        except PermissionError:
-            raise StorageReadOnly(self._place) from None
+        with self.translated():
+            await obstore.put_async(
+                self._store,
+                self._key(path),
+                content,
+                attributes=self._attributes,
+                use_multipart=multipart,
+                chunk_size=self.options.chunk_size,
+                max_concurrency=parallel,
+            )
 
     async def copy(self, source: str, target: str) -> bool:
         """Copy an object without fetching it; tells whether it was there."""

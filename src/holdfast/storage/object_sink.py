@@ -56,7 +56,7 @@ class Sink:
             )
         if self._writing is None:
             if self.size > self._bucket.options.chunk_size:
-                self._writing = self._started(self._bucket.write_stream(self.path, self._pieces()))
+                self._writing = self._started(self._stream())
             return
         while self._waiting_size > AHEAD and not self._writing.done():
             self._changed.clear()
@@ -93,6 +93,13 @@ class Sink:
         self._changed.set()
         if not writing.cancelled():
             writing.exception()  # nobody waits for it after `abandon`
+
+    async def _stream(self) -> None:
+        try:
+            await self._bucket.write_stream(self.path, self._pieces())
+        except FileNotFoundError:
+            if not self._complete or await self._bucket.head(self.path) != self.size:
+                raise StorageError("somebody aborted the upload into the store") from None
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         while not self._abandoned:
