@@ -17,11 +17,11 @@ from holdfast.storage import paths
 from serving.processes import ENGINES, answers, kill, wait_workers, workers
 
 
-def refused(server: Server) -> str:
+def refused(server: Server, seconds: float = 20) -> str:
     """Start a server that cannot start: what it says about it."""
     server.spawn()
     try:
-        status = server.wait(20)
+        status = server.wait(seconds)
     finally:
         server.kill()
     said = server.log_text()
