@@ -224,13 +224,55 @@ class DatabaseContract(EmptyDatabase):
     @on_database
     async def test_values_come_back_as_they_went(self, database: Database) -> None:
         largest = 2**63 - 1
-        cases: list[Value] = ["", "text", "Ünï\ncode 🚢", 0, largest, -largest, b"", b"\x00\xff" * 5000, None]
+        cases: list[Value] = [
+            "",
+            "text",
+            "Ünï\ncode 🚢",
+            "\x01\x01\x00\x00\x02\x01\x02\x00",
+            0,
+            largest,
+            -largest,
+            b"",
+            b"\x00\xff" * 5000,
+            None,
+        ]
 
         def work(connection: Connection) -> list[Value]:
             return [row[0] for one in cases for row in connection.all("SELECT ?", one)]
 
         assert await database.write(work) == cases
         assert await database.read(work) == cases
+
+    @on_database
+    async def test_text_is_ordered_bytewise_with_whatever_is_in_it(self, database: Database) -> None:
+        ordered = [
+            "",
+            "\x00",
+            "\x00\x01",
+            "\x01",
+            "\x01\x00",
+            "\x01\x02",
+            "\x02",
+            "-",
+            "A",
+            "_",
+            "a",
+            "a\x00b",
+            "a\x01",
+            "ab",
+            "b",
+            "é",
+        ]
+
+        def work(connection: Connection) -> list[Value]:
+            for key in reversed(ordered):
+                meta.put(connection, key, key)
+            for position, key in enumerate(ordered):
+                rows = connection.all("SELECT key FROM meta WHERE key > ? ORDER BY key", key)
+                assert [row[0] for row in rows] == ordered[position + 1 :]
+            return [row[0] for row in connection.all("SELECT value FROM meta ORDER BY key")]
+
+        assert await database.write(work) == ordered
 
     @on_database
     async def test_rows_and_counts(self, database: Database) -> None:

@@ -94,6 +94,21 @@ def _statement(sql: str, count: int) -> _Statement:
     return found
 
 
+def encoded(value: str) -> bytes:
+    """Text as it is stored: PostgreSQL's has no character 0, so that one and 1 become two characters each, in the same order."""
+    raw = value.encode()
+    if b"\x00" in raw or b"\x01" in raw:
+        return raw.replace(b"\x01", b"\x01\x02").replace(b"\x00", b"\x01\x01")
+    return raw
+
+
+def decoded(raw: bytes) -> str:
+    """Text as it was before `encoded`."""
+    if b"\x01" in raw:
+        raw = raw.replace(b"\x01\x01", b"\x00").replace(b"\x01\x02", b"\x01")
+    return raw.decode()
+
+
 def _whole(value: bytes) -> int:
     return int.from_bytes(value, "big", signed=True)
 
@@ -109,10 +124,10 @@ def _numeric(value: bytes) -> int:
 
 
 _decoders: dict[int, Callable[[bytes], Value]] = {
-    _TEXT: bytes.decode,
+    _TEXT: decoded,
     19: bytes.decode,  # name
-    705: bytes.decode,  # unknown: a constant
-    1043: bytes.decode,  # varchar
+    705: decoded,  # unknown: a constant
+    1043: decoded,  # varchar
     _BYTES: bytes,
     16: _whole,  # boolean: 0 or 1, as with SQLite
     _NUMBER: _whole,
@@ -226,7 +241,7 @@ class PostgreSQLConnection:
         types: list[int] = []
         for value in parameters:
             if isinstance(value, str):
-                values.append(value.encode())
+                values.append(encoded(value))
                 types.append(_TEXT)
             elif isinstance(value, int):
                 values.append(_pack(value))
