@@ -1,4 +1,4 @@
-"""The reader of links in buckets keeps the port's contract, on Swift's S3 interface and on obstore's memory, and knows what only a bucket can hold."""
+"""The reader of links in buckets keeps the port's contract, on Swift's S3 interface and on obstore's memory."""
 
 from dataclasses import replace
 from uuid import uuid4
@@ -120,7 +120,7 @@ class TestSwiftLinks(InBucket):
     """On a real engine, which gives MD5 sums, so that most links need not be fetched."""
 
     @pytest.fixture(autouse=True)
-    def _store(self, swift: Swift, swift_bucket: S3Address) -> None:
+    def _store(self, swift_bucket: S3Address) -> None:
         self.store = s3_store(swift_bucket)
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from holdfast.storage import paths
@@ -142,6 +142,11 @@ class Bucket:
 
     def _told(self, error: BaseError) -> StorageError:
         text = str(error)
+        if isinstance(error, InvalidPathError):
+            key = found[1] if (found := re.search(r'Path "(.*?)"', text)) else "with a key that it does not tell"
+            return StorageError(
+                f"{self._place} holds an object that no registry writes, and cannot be listed: remove {key!a}"
+            )
         status = int(found[1]) if (found := re.search(r"status code: (\d{3})", text)) else 0
         code = found[1] if (found := re.search(r"<Code>(\w+)</Code>", text)) else ""
         reason = " ".join(str(word) for word in (status or "", code) if word)
