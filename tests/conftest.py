@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 
 from harness.http import Client
-from harness.nodes import place_for_nodes  # noqa: F401 - one definition for all tests that use it
+from harness.nodes import Nodes, place_for_nodes  # noqa: F401 - one definition for all tests that use it
 from harness.postgresql import open_directory, pgbouncer, postgresql  # noqa: F401 - one server for all tests that use it
 from harness.repository import Repository
 from harness.rules import every_answer
@@ -17,11 +17,13 @@ from harness.swift import swift  # noqa: F401 - one engine for all tests that us
 from image.fixtures import docker_host, image, machine  # noqa: F401 - one definition for all tests that use them
 from image.machine import Machine
 
+# The nodes send blobs themselves: `tests/protocol/test_redirects.py` is about redirects, and real clients follow them.
 BACK_ENDS = {
     "memory": {"storage": "inmemory", "server.workers": "1"},
     "files": {"server.workers": "2"},
+    "nodes": {"server.workers": "1", "storage.redirect.disable": "true"},
 }
-ENGINES = ("granian", "uvicorn")
+COMBINATIONS = [("memory", "granian"), ("files", "granian"), ("files", "uvicorn"), ("nodes", "granian")]
 
 _numbers = itertools.count(1)
 
@@ -36,12 +38,17 @@ def long(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--long"))
 
 
-@pytest.fixture(scope="session", params=[(store, engine) for store in BACK_ENDS for engine in ENGINES], ids="-".join)
-def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A running server with deleting switched on: every back end on every engine."""
+@pytest.fixture(scope="session", params=COMBINATIONS, ids="-".join)
+def registry(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    place_for_nodes: Callable[[], dict[str, str]],  # noqa: F811 - the fixture
+) -> Iterator[Server]:
+    """A running server, or three nodes behind a balancer, with deleting switched on: every back end, and every engine."""
     store, engine = request.param
     settings = {**BACK_ENDS[store], "server.engine": engine, "storage.delete.enabled": "true"}
-    with Server(tmp_path_factory.mktemp(f"{store}-{engine}"), settings) as server:
+    directory = tmp_path_factory.mktemp(f"{store}-{engine}")
+    with Nodes(directory, settings | place_for_nodes()) if store == "nodes" else Server(directory, settings) as server:
         yield server
 
 

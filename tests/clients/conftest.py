@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from clients.dockerd import Dockerd
-from clients.registries import Account, Registry, own_address, trusted
+from clients.kinds import EVERY
+from clients.registries import Account, Registry, RegistryOfNodes, own_address, trusted
 from clients.tools import Tool, environment
 
-KINDS = ("plain", "accounts", "tls", "tls-accounts")
 PARALLEL = 50
 
 _repositories = (f"team/app{number}" for number in range(1, 1_000_000))
@@ -45,15 +45,23 @@ def own_host(root: None) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def new_registry(tmp_path_factory: pytest.TempPathFactory, own_host: str) -> Iterator[Callable[[str], Registry]]:
-    """Starts registries of a kind (one of `KINDS`); they run until the end of the session."""
+def new_registry(
+    tmp_path_factory: pytest.TempPathFactory, own_host: str, place_for_nodes: Callable[[], dict[str, str]]
+) -> Iterator[Callable[[str], Registry]]:
+    """Starts registries of a kind, as `kinds` names them; they run until the end of the session."""
     with ExitStack() as running:
 
         def start(kind: str) -> Registry:
             tls = "tls" in kind
             account = Account("ada", secrets.token_urlsafe()) if "accounts" in kind else None
             host = own_host if tls else "127.0.0.1"
-            return running.enter_context(Registry(tmp_path_factory.mktemp(kind), host, tls=tls, account=account))
+            directory = tmp_path_factory.mktemp(kind)
+            if "nodes" not in kind:
+                return running.enter_context(Registry(directory, host, tls=tls, account=account))
+            settings = {**place_for_nodes(), "server.workers": "1"}
+            if "streaming" in kind:
+                settings["storage.redirect.disable"] = "true"
+            return running.enter_context(RegistryOfNodes(directory, host, tls=tls, account=account, further=settings))
 
         yield start
 
@@ -74,7 +82,7 @@ def registries(new_registry: Callable[[str], Registry]) -> Iterator[Callable[[st
         yield find
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=EVERY)
 def registry(request: pytest.FixtureRequest, registries: Callable[[str], Registry]) -> Registry:
     """A running registry with deleting switched on: every kind, unless a test names some."""
     return registries(request.param)

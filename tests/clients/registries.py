@@ -7,13 +7,14 @@ import shutil
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from clients.tools import Tool, program
 from harness.http import Client
+from harness.nodes import Nodes
 from harness.server import Server, free_port
 
 CERTIFICATES = Path("/etc/docker/certs.d")
@@ -39,12 +40,21 @@ class Registry(Server):
     """A server on files and SQLite with the default number of workers, and what a client needs to know of it.
 
     `host`: the address to listen on. `tls`: with a certificate as `holdfast certificate` makes it, or plain HTTP.
-    `account`: who may use it, or None where everybody may do everything.
+    `account`: who may use it, or None where everybody may do everything. `further`: more settings.
     """
 
-    def __init__(self, directory: Path, host: str, *, tls: bool, account: Account | None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        host: str,
+        *,
+        tls: bool,
+        account: Account | None,
+        further: Mapping[str, str] | None = None,
+    ) -> None:
         port = free_port()
         settings = {"http.addr": f"{host}:{port}", "server.workers": "0", "storage.delete.enabled": "true"}
+        settings |= further or {}
         self.account = account
         self.authority: Path | None = None
         self.advice = ""
@@ -80,6 +90,10 @@ class Registry(Server):
         if self.authority is not None:
             context = ssl.create_default_context(cafile=str(self.authority))
         return Client(self, headers=headers, tls=context)
+
+
+class RegistryOfNodes(Registry, Nodes):
+    """A registry of several nodes, as clients see it. The certificate is the balancer's, the accounts are known to each node."""
 
 
 @contextmanager

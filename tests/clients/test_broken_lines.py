@@ -1,23 +1,17 @@
 """Connections that break in the middle of a layer: Docker goes on by itself, as it does over a bad network."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from clients.images import MEBIBYTE, write_layer
+from clients.kinds import STREAMING
 from clients.line import BreakingLine
 from clients.registries import Registry
 from clients.tools import Tool
 
 LAYER = 24 * MEBIBYTE
 BROKEN_AFTER = 8 * MEBIBYTE
-
-
-@pytest.fixture
-def registry(registries: Callable[[str], Registry]) -> Registry:
-    """A registry whose requests can be read on the line."""
-    return registries("plain")
 
 
 @pytest.fixture
@@ -28,6 +22,7 @@ def layer(tmp_path: Path) -> Path:
     return path
 
 
+@STREAMING
 def test_docker_pull_resumes_where_the_line_broke(
     docker: Tool, registry: Registry, repository: str, layer: Path
 ) -> None:
@@ -49,6 +44,7 @@ def test_docker_pull_resumes_where_the_line_broke(
     docker("rmi", broken)
 
 
+@STREAMING
 def test_docker_push_starts_again_after_the_line_broke(
     docker: Tool, registry: Registry, repository: str, layer: Path
 ) -> None:

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from clients.images import build, write_layer
+from clients.kinds import LARGE, PLAIN, PLAIN_AND_GUARDED
 from clients.registries import Registry, sign_in
 from clients.tools import Tool
 from harness.content import DOCKER_IMAGE
 from harness.server import wait_until
 
-PLAIN = pytest.mark.parametrize("registry", ["plain"], indirect=True)
-PLAIN_AND_GUARDED = pytest.mark.parametrize("registry", ["plain", "tls-accounts"], indirect=True)
 GIBIBYTE = 1 << 30
 
 
@@ -171,7 +170,7 @@ def large_layer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path.unlink()
 
 
-@PLAIN_AND_GUARDED
+@LARGE
 def test_a_layer_larger_than_a_gibibyte(docker: Tool, registry: Registry, repository: str, large_layer: Path) -> None:
     sign_in(docker, registry)
     name = registry.image(repository)

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from clients.images import build
+from clients.kinds import GUARDED
 from clients.registries import Registry, holdfast, sign_in, trusted
 from clients.tools import Tool, ToolFailed
 from harness.server import wait_until
-
-GUARDED = pytest.mark.parametrize("registry", ["accounts", "tls-accounts"], indirect=True)
 
 
 @GUARDED
@@ -45,11 +44,12 @@ def test_without_login_docker_neither_pushes_nor_pulls(
     docker("pull", name)
 
 
+@pytest.mark.parametrize("kind", ["accounts", "nodes-accounts"])
 def test_a_removed_user_is_turned_away_until_put_back(
-    docker: Tool, new_registry: Callable[[str], Registry], repository: str, tmp_path: Path
+    docker: Tool, new_registry: Callable[[str], Registry], repository: str, tmp_path: Path, kind: str
 ) -> None:
     # One of its own: it answers failures slowly when there were many.
-    registry = new_registry("accounts")
+    registry = new_registry(kind)
     assert registry.account is not None
     name = registry.image(repository)
     build(docker, tmp_path / "context", name)
@@ -63,7 +63,7 @@ def test_a_removed_user_is_turned_away_until_put_back(
             return str(failed)
         return ""
 
-    # Each worker notices by itself, within a second.
+    # Each worker of each node notices by itself, within a second.
     holdfast("htpasswd", "-D", str(registry.htpasswd), registry.account.user)
     wait_until(lambda: "unauthorized" in complaint(), "the server to notice that the user is gone")
     put_back = ("htpasswd", "-C", "4", "-Bi", str(registry.htpasswd), registry.account.user)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from clients.images import build
+from clients.kinds import PLAIN_AND_GUARDED
 from clients.registries import Registry, sign_in
 from clients.tools import Tool
 from harness.content import DOCKER_LIST, OCI_INDEX
 
 ARCHITECTURES = ("amd64", "arm64", "s390x")
-PLAIN_AND_GUARDED = pytest.mark.parametrize("registry", ["plain", "tls-accounts"], indirect=True)
 
 
 def raw_digest(skopeo: Tool, registry: Registry, place: str) -> str:
@@ -70,10 +70,11 @@ def test_an_index_is_pushed_and_each_platform_gets_its_image(
     docker("rmi", name)
 
 
+@pytest.mark.parametrize("kind", ["tls-accounts", "nodes-tls-accounts"])
 def test_skopeo_copies_a_whole_index_between_registries(
-    skopeo: Tool, buildah: Tool, registries: Callable[[str], Registry], repository: str, tmp_path: Path
+    skopeo: Tool, buildah: Tool, registries: Callable[[str], Registry], repository: str, tmp_path: Path, kind: str
 ) -> None:
-    plain, guarded = registries("plain"), registries("tls-accounts")
+    plain, guarded = registries("plain"), registries(kind)
     sign_in(skopeo, guarded)
     push_index(buildah, plain, plain.image(repository), tmp_path, "oci")
     here, there = f"docker://{plain.image(repository)}", f"docker://{guarded.image(repository)}"

@@ -5,11 +5,9 @@ from pathlib import Path
 import pytest
 
 from clients.images import build
+from clients.kinds import GUARDED, PLAIN
 from clients.registries import Registry, sign_in
 from clients.tools import Tool
-
-PLAIN = pytest.mark.parametrize("registry", ["plain"], indirect=True)
-GUARDED = pytest.mark.parametrize("registry", ["accounts", "tls-accounts"], indirect=True)
 
 
 def run(podman: Tool, name: str) -> str:

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from clients.images import build
+from clients.kinds import GUARDED, PLAIN_AND_GUARDED
 from clients.registries import Registry, sign_in
 from clients.tools import Tool
-
-GUARDED = pytest.mark.parametrize("registry", ["accounts", "tls-accounts"], indirect=True)
-PLAIN_AND_GUARDED = pytest.mark.parametrize("registry", ["plain", "tls-accounts"], indirect=True)
 
 
 def layout(buildah: Tool, directory: Path, *, layers: int = 1) -> str:
@@ -66,10 +64,11 @@ def test_skopeo_lists_and_deletes_tags(
     assert inspect(skopeo, f"{name}:v2", registry.verify())["Digest"] == inspect(skopeo, images[1])["Digest"]
 
 
+@pytest.mark.parametrize("kind", ["tls-accounts", "nodes-tls-accounts"])
 def test_skopeo_copies_between_registries(
-    skopeo: Tool, buildah: Tool, registries: Callable[[str], Registry], repository: str, tmp_path: Path
+    skopeo: Tool, buildah: Tool, registries: Callable[[str], Registry], repository: str, tmp_path: Path, kind: str
 ) -> None:
-    plain, guarded = registries("plain"), registries("tls-accounts")
+    plain, guarded = registries("plain"), registries(kind)
     sign_in(skopeo, guarded)
     made = layout(buildah, tmp_path)
     here, there = f"docker://{plain.image(repository)}", f"docker://{guarded.image(repository)}"

@@ -81,37 +81,37 @@ def test_a_link_is_followed_after_a_restart(server: Server, files: Repository) -
     assert files.client.get(following).expect(200).json()["tags"] == ["c"]
 
 
-def test_upload_over_many_connections_to_many_workers(files: Repository) -> None:
-    """U9, D4: whichever worker answers, it knows what the others have done."""
+def test_upload_over_many_connections_to_many_workers(repository: Repository) -> None:
+    """U9, D4: whichever worker or node answers, it knows what the others have done."""
     for number in range(20):
-        blob = files.blob(5000)
-        upload = files.open_upload()
+        blob = repository.blob(5000)
+        upload = repository.open_upload()
         for offset, piece in enumerate(pieces(blob.body, 1000)):
             headers = {"Content-Range": f"{offset * 1000}-{offset * 1000 + len(piece) - 1}"}
-            upload = files.client.patch(upload, headers, piece).expect(202).headers["Location"]
-            assert files.client.get(upload).expect(204).headers["Range"] == f"0-{(offset + 1) * 1000 - 1}"
-        files.client.put(with_query(upload, f"digest={blob.digest}")).expect(201)
-        assert files.get(f"blobs/{blob.digest}").expect(200).body == blob.body
-        files.push_image(f"t{number:02}")
-        assert files.tags() == [f"t{done:02}" for done in range(number + 1)]
+            upload = repository.client.patch(upload, headers, piece).expect(202).headers["Location"]
+            assert repository.client.get(upload).expect(204).headers["Range"] == f"0-{(offset + 1) * 1000 - 1}"
+        repository.client.put(with_query(upload, f"digest={blob.digest}")).expect(201)
+        assert repository.get(f"blobs/{blob.digest}").expect(200).body == blob.body
+        repository.push_image(f"t{number:02}")
+        assert repository.tags() == [f"t{done:02}" for done in range(number + 1)]
 
 
-def test_every_worker_sees_each_change_at_once(files: Repository) -> None:
-    """Kept connections stay with their worker; each of them is asked after each change."""
-    connections = [files.client.connect() for _ in range(6)]
+def test_every_worker_sees_each_change_at_once(repository: Repository) -> None:
+    """Kept connections stay with their worker, or go around all nodes; each of them is asked after each change."""
+    connections = [repository.client.connect() for _ in range(6)]
     try:
         for _ in range(10):
-            content = files.push_image("latest")
-            files.push_blob(EMPTY)
+            content = repository.push_image("latest")
+            repository.push_blob(EMPTY)
             for connection in connections:
-                answer = connection.request("GET", files.url("manifests/latest")).expect(200)
+                answer = connection.request("GET", repository.url("manifests/latest")).expect(200)
                 assert answer.body == content.body
-                connection.request("HEAD", files.url(f"blobs/{EMPTY.digest}")).expect(200)
-            files.delete(f"manifests/{content.digest}").expect(202)
-            files.delete(f"blobs/{EMPTY.digest}").expect(202)
+                connection.request("HEAD", repository.url(f"blobs/{EMPTY.digest}")).expect(200)
+            repository.delete(f"manifests/{content.digest}").expect(202)
+            repository.delete(f"blobs/{EMPTY.digest}").expect(202)
             for connection in connections:
-                connection.request("GET", files.url("manifests/latest")).expect(404)
-                connection.request("HEAD", files.url(f"blobs/{EMPTY.digest}")).expect(404)
+                connection.request("GET", repository.url("manifests/latest")).expect(404)
+                connection.request("HEAD", repository.url(f"blobs/{EMPTY.digest}")).expect(404)
     finally:
         for connection in connections:
             connection.close()

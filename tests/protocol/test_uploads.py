@@ -1,7 +1,7 @@
 """Pushing blobs (distribution-spec 1.1 "Pushing blobs", Docker Registry V2 "Pushing A Layer")."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import pytest
@@ -24,12 +24,17 @@ def chunk(repository: Repository, upload: str, start: int, body: bytes) -> Respo
     return repository.client.patch(upload, {"Content-Range": f"{start}-{start + len(body) - 1}"}, body)
 
 
+def streamed(blob: Content) -> Iterator[bytes]:
+    """A chunked body of small pieces, yet no more than some hundred."""
+    return pieces(blob.body, max(700, blob.size // 300))
+
+
 def post_only(repository: Repository, blob: Content, wanted: str) -> Response:
     return repository.client.post(repository.url(f"blobs/uploads/?digest={wanted}"), body=blob.body)
 
 
 def post_only_chunked_body(repository: Repository, blob: Content, wanted: str) -> Response:
-    return repository.client.post(repository.url(f"blobs/uploads/?digest={wanted}"), body=pieces(blob.body, 700))
+    return repository.client.post(repository.url(f"blobs/uploads/?digest={wanted}"), body=streamed(blob))
 
 
 def post_put(repository: Repository, blob: Content, wanted: str) -> Response:
@@ -37,7 +42,7 @@ def post_put(repository: Repository, blob: Content, wanted: str) -> Response:
 
 
 def post_put_chunked_body(repository: Repository, blob: Content, wanted: str) -> Response:
-    return repository.client.put(with_query(repository.open_upload(), f"digest={wanted}"), body=pieces(blob.body, 700))
+    return repository.client.put(with_query(repository.open_upload(), f"digest={wanted}"), body=streamed(blob))
 
 
 def post_put_encoded_digest(repository: Repository, blob: Content, wanted: str) -> Response:
@@ -47,7 +52,7 @@ def post_put_encoded_digest(repository: Repository, blob: Content, wanted: str) 
 
 def stream(repository: Repository, blob: Content, wanted: str) -> Response:
     """docker: one PATCH, chunked, without Content-Range; then an empty PUT."""
-    patched = repository.client.patch(repository.open_upload(), body=pieces(blob.body, 700)).expect(202)
+    patched = repository.client.patch(repository.open_upload(), body=streamed(blob)).expect(202)
     return close(repository, patched.headers["Location"], wanted)
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from harness.content import digest
 from harness.http import Response
+from harness.nodes import Nodes
 from harness.repository import Repository, pieces, with_query
+from harness.server import Server
 from protocol.test_uploads import UPLOAD, chunk, close, post_put
 
 
@@ -93,16 +95,23 @@ def test_two_chunks_at_the_same_time(repository: Repository) -> None:
     close(repository, upload, digest(kept)).expect(201)
 
 
-def test_two_streams_at_the_same_time(repository: Repository) -> None:
-    """U11: one after the other, neither is lost or mixed with the other."""
+def test_two_streams_at_the_same_time(repository: Repository, registry: Server) -> None:
+    """U11: one after the other, neither is lost or mixed with the other.
+
+    Nothing in an object store makes one node wait for another: there the second one is told that the upload has gone on meanwhile.
+    """
     first, second = b"a" * 300_000, b"b" * 300_000
     upload = repository.open_upload()
     answers = both(
         lambda: repository.client.patch(upload, body=first), lambda: repository.client.patch(upload, body=second)
     )
-    ranges = [answer.expect(202).headers["Range"] for answer in answers]
-    assert sorted(ranges) == ["0-299999", "0-599999"]
-    whole = first + second if ranges[0] == "0-299999" else second + first
+    if isinstance(registry, Nodes) and {answer.status for answer in answers} == {202, 416}:
+        assert [answer.headers["Range"] for answer in answers] == ["0-299999"] * 2
+        whole = first if answers[0].status == 202 else second
+    else:
+        ranges = [answer.expect(202).headers["Range"] for answer in answers]
+        assert sorted(ranges) == ["0-299999", "0-599999"]
+        whole = first + second if ranges[0] == "0-299999" else second + first
     close(repository, upload, digest(whole)).expect(201)
 
 
