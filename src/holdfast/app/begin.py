@@ -16,6 +16,7 @@ from holdfast.metadata.port import Connection, Database, DatabaseFull, DatabaseU
 from holdfast.metadata.queries import blobs, imports, meta, repositories
 from holdfast.registry.claims import COLLECTION, attempt
 from holdfast.registry.clock import Clock
+from holdfast.registry.copying import INCOMPLETE
 from holdfast.registry.import_batch import DONE, UNDER_WAY
 from holdfast.registry.importing import Importer
 from holdfast.registry.report import Report
@@ -232,6 +233,10 @@ async def recognise(database: Database, store: BlobStore, links: LinkReader | No
     repositories_known, blobs_known = await database.read(
         lambda c: (not repositories.are_none(c) and imports.is_clean(c), imports.has_blobs(c))
     )
+    if found.startswith(INCOMPLETE):
+        raise PlaceError(
+            f"{place.bytes_in} is an incomplete copy of another store: run `holdfast storage copy` again until it comes to its end"
+        )
     if found and found != known and (repositories_known or blobs_known):
         raise PlaceError(
             f"{place.bytes_in} was filled by a registry whose database is not the one in {place.names_in}; set metadata.path to the"

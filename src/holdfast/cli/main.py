@@ -14,6 +14,7 @@ from holdfast.cli.garbage_collect import garbage_collect
 from holdfast.cli.health import health
 from holdfast.cli.htpasswd import htpasswd
 from holdfast.cli.refusal import refuse
+from holdfast.cli.storage import storage
 from holdfast.cli.tree import export, import_, verify
 from holdfast.config.load import ConfigurationError, load_process
 
@@ -37,5 +38,17 @@ def serve(path: str | None) -> None:
     sys.exit(status)
 
 
-for command in (config, database, htpasswd, certificate, doctor, garbage_collect, health, import_, export, verify):
+for command in (
+    config,
+    database,
+    htpasswd,
+    certificate,
+    doctor,
+    garbage_collect,
+    health,
+    import_,
+    export,
+    storage,
+    verify,
+):
     main.add_command(command)

@@ -54,15 +54,17 @@ class _Progress:
         now = time.monotonic()
         if now - self._said >= TELL_EVERY:
             self._said = now
-            click.echo(f"... {_line(numbers)} at {where}", err=True)
+            click.echo(f"... {line(numbers)} at {where}", err=True)
 
 
-def _line(numbers: dict[str, int]) -> str:
+def line(numbers: dict[str, int]) -> str:
+    """Numbers in words."""
     return ", ".join(f"{number} {name}" for name, number in numbers.items() if number) or "nothing"
 
 
-def _say(report: Report, begin: str) -> None:
-    click.echo(f"{begin}: {_line(report.numbers)}")
+def say(report: Report, begin: str) -> None:
+    """Print a report."""
+    click.echo(f"{begin}: {line(report.numbers)}")
     for why, reason in report.skipped.items():
         click.echo(f"{why}: {reason.count}")
         for example in reason.examples[:EXAMPLES]:
@@ -87,7 +89,7 @@ def import_(path: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
     else:
-        _say(report, "Imported")
+        say(report, "Imported")
 
 
 @click.command()
@@ -107,7 +109,7 @@ def export(path: str | None, prune: bool, overwrite: bool, as_json: bool) -> Non
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
     else:
-        _say(report, "Exported")
+        say(report, "Exported")
 
 
 @click.command()
@@ -132,7 +134,7 @@ def verify(path: str | None, repairing: bool, no_bytes: bool, as_json: bool) -> 
     if as_json:
         click.echo(json.dumps({"found": asdict(found), "left": asdict(left)}, indent=2))
     else:
-        _say(found, "Checked")
+        say(found, "Checked")
         if repairing:
-            _say(left, "Left after repairs")
+            say(left, "Left after repairs")
     sys.exit(1 if left.skipped else 0)

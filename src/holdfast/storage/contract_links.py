@@ -73,6 +73,21 @@ class LinksContract:
 
         self.run(work)
 
+    def test_what_tags_ever_pointed_to(self) -> None:
+        async def work(store: BlobStore, reader: LinkReader) -> None:
+            links = [("v1", ONE), ("v1", TWO), ("v2", OTHER), ("v3", ONE), ("index", TWO)]
+            await store.write_files([(paths.index_link("a/b", tag, digest), digest.encode()) for tag, digest in links])
+            await store.write_files([(paths.current_link("a/b", tag), digest.encode()) for tag, digest in links])
+            await self.place(f"{paths.tag('a/b', 'v1')}/index/sha256/short/link", b"")
+            found = await reader.histories("a/b", ["v1", "v2", "index", "none"])
+            assert {tag: digests for tag, digests in found.items() if digests} == {
+                "v1": {ONE, TWO},
+                "v2": {OTHER},
+                "index": {TWO},
+            }
+
+        self.run(work)
+
     def test_repositories_come_in_order_each_before_those_in_it(self) -> None:
         names = ["b", "a/b/c", "a-b", "a", "a.b", "a0"]
 

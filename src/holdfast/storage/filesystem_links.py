@@ -68,6 +68,9 @@ class FilesystemLinkReader:
                 found[digest] = content.decode("ascii", "replace").strip()
         return found
 
+    async def histories(self, repository: str, tags: Sequence[str]) -> dict[str, set[Digest]]:
+        return await asyncio.to_thread(_Scan(self._root, repository, thoroughly=False).histories, tags)
+
     async def shards(self) -> AsyncIterator[Shard]:
         async for shard in _stepwise(_shards(f"{self._root}/blobs")):
             yield shard
@@ -328,6 +331,13 @@ class _Scan:
             self._found.tags[tag] = Link(self._newest(tag), written, broken=True)
         else:
             self._found.tags[tag] = Link(target, written)
+
+    def histories(self, tags: Sequence[str]) -> dict[str, set[Digest]]:
+        """What the indexes of tags name."""
+        return {
+            tag: {digest for digest, path in self._digests(f"_manifests/tags/{tag}/index") if self._state(path)}
+            for tag in tags
+        }
 
     def _newest(self, tag: str) -> Digest | None:
         """The digest that a tag was moved to last, by its index."""

@@ -95,6 +95,9 @@ class LinkReader(Protocol):
     async def media_types(self, repository: str, manifests: Sequence[Digest]) -> dict[Digest, str]:
         """The media types that the tree has for manifests of a repository whose bytes do not tell them."""
 
+    async def histories(self, repository: str, tags: Sequence[str]) -> dict[str, set[Digest]]:
+        """The manifests that each of `tags` ever pointed to, as far as the tree tells; tags without any may be left out."""
+
     def shards(self) -> AsyncIterator[Shard]:
         """All blobs, in parts."""
 

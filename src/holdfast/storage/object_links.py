@@ -144,6 +144,18 @@ class ObjectLinkReader:
         contents = await _together(asked, lambda digest: self._link(f"{paths.revision(repository, digest)}/mediatype"))
         return {digest: content.decode("ascii", "replace").strip() for digest, content in contents.items() if content}
 
+    async def histories(self, repository: str, tags: Sequence[str]) -> dict[str, set[Digest]]:
+        """As the port says. Requests: one for each thousand objects of the repository's tags."""
+        found: dict[str, set[Digest]] = {tag: set() for tag in tags}
+        place = f"{paths.repository(repository)}/_manifests/tags"
+        async for page in self._bucket.list(place):
+            for each in page:
+                parts = each.path.removeprefix(f"{place}/").split("/")
+                text = ":".join(parts[2:4])
+                if parts[0] in found and parts[1:2] == ["index"] and parts[4:] == ["link"] and is_digest(text):
+                    found[parts[0]].add(Digest(text))
+        return found
+
     async def shards(self) -> AsyncIterator[Shard]:
         """As the port says. Requests: one for each thousand blobs."""
         odd = Shard("")
