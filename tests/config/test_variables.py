@@ -48,6 +48,21 @@ EFFECTIVE: list[tuple[str, dict[str, str], dict[str, object]]] = [
         {"health.file.1.file": "/new", "health.file.1.interval": 10, "health.file.0.file": "/a"},
     ),
     (
+        "storage: {s3: {bucket: b, region: r, accesskey: ''}}",
+        {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"},
+        {f"storage.s3.{name}": "********" for name in ("accesskey", "secretkey", "sessiontoken")},
+    ),
+    (
+        "storage: {s3: {bucket: b, region: r, accesskey: a, secretkey: s}}",
+        {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"},
+        {"storage.s3.sessiontoken": ""},
+    ),
+    (
+        "storage: {s3: {bucket: b, region: r}}",
+        {"AWS_ACCESS_KEY_ID": "a"},
+        {"storage.s3.accesskey": ""},
+    ),
+    (
         "storage: {s3aws: {bucket: b, region: r}}",
         {"REGISTRY_STORAGE_S3_SECURE": "false", "REGISTRY_STORAGE_S3AWS_ENCRYPT": "true"},
         {"storage.s3.bucket": "b", "storage.s3.secure": False, "storage.s3.encrypt": True},

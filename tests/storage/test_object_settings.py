@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import ssl
 import sys
 from collections.abc import Callable, Iterator
@@ -30,7 +31,8 @@ KEYS = {"accesskey": "AKIAEXAMPLE", "secretkey": "hunter2"}
 
 def storage(driver: str, **values: object) -> Storage:
     """The settings of one driver, as a variable would give them."""
-    return load(None, {"REGISTRY_STORAGE": json.dumps({driver: values})}).settings.storage
+    outside = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    return load(None, {**outside, "REGISTRY_STORAGE": json.dumps({driver: values})}).settings.storage
 
 
 def signed(settings: Storage) -> str:

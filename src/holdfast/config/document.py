@@ -69,6 +69,8 @@ The variable for a key is the key in capitals behind `REGISTRY_`, with `_` betwe
 - `PORT`, by which hosting platforms say where to listen, counts where neither the file nor `REGISTRY_HTTP_ADDR` sets
   `http.addr`. Anything in it but a port stops the start then: with the default in its place, the platform would wait
   at a port where nobody answers. With `http.net: unix` it is not looked at.
+- `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN` count where `storage.s3` has neither `accesskey` nor
+  `secretkey`.
 - A variable that is no setting is ignored with a warning. Those that Kubernetes sets for a service called `registry`
   (`REGISTRY_PORT`, `REGISTRY_SERVICE_HOST`) are known, and harmless.
 """

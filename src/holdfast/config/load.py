@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from holdfast.config.check import Check
+from holdfast.config.credentials import take_credentials
 from holdfast.config.files import FileProblem, read_file
 from holdfast.config.merge import CONFIGURATION_PATH, overlay
 from holdfast.config.port import take_port
@@ -40,6 +41,7 @@ def load(path: str | None, environ: Mapping[str, str]) -> Loaded:
     root = _read_file(path, findings) if path else Branch("default")
     overlay(root, environ, findings)
     take_port(root, environ, findings)
+    take_credentials(root, environ)
     check = Check(findings)
     values = check.whole(root)
     check_rules(values, check.origins, findings)
