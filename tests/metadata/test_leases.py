@@ -16,7 +16,7 @@ from holdfast.registry.leases import LeaseLocks
 from holdfast.storage.contract_locks import LocksContract
 from holdfast.storage.locks import Locks
 from holdfast.storage.port import StorageError
-from metadata.support import migrated
+from metadata.support import emptied, migrated
 
 LONG = 60.0
 HOUR = 60 * 60.0
@@ -29,8 +29,8 @@ class TestLeases(LocksContract):
     """Leases keep the contract of locks."""
 
     @pytest.fixture(autouse=True)
-    def _fresh(self, postgresql: PostgreSQL) -> None:
-        self.url = migrated(postgresql.fresh())
+    def _empty(self, url: str) -> None:
+        self.url = url
 
     def locks(self) -> Locks:
         return LeaseLocks(PostgreSQLDatabase(self.url), str(uuid4()))
@@ -55,9 +55,17 @@ def on_two_nodes(url: str, seconds: float, work: Two) -> None:
     asyncio.run(whole())
 
 
-@pytest.fixture
-def url(postgresql: PostgreSQL) -> str:
+@pytest.fixture(scope="module")
+def tables(postgresql: PostgreSQL) -> str:
+    """A database with its tables."""
     return migrated(postgresql.fresh())
+
+
+@pytest.fixture
+def url(tables: str) -> str:
+    """A database without rows."""
+    emptied(tables)
+    return tables
 
 
 def test_of_two_nodes_one_has_a_lease_for_as_long_as_it_wants(url: str) -> None:
