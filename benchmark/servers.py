@@ -85,7 +85,7 @@ class Server(ABC):
     def pid(self) -> int:
         """The main process. Raises `ServerError` when the server is not running."""
         if self._process is None or self._process.poll() is not None:
-            raise ServerError(f"{self.name} is not running; its log ends:\n{self._log_end()}")
+            raise ServerError(f"{self.name} is not running; its log ends:\n{self.log_end()}")
         return self._process.pid
 
     def cpu_seconds(self) -> float:
@@ -108,7 +108,7 @@ class Server(ABC):
         while not self._answers():
             if time.perf_counter() - begin > START_SECONDS:
                 raise ServerError(
-                    f"{self.name} did not answer within {START_SECONDS:.0f} s; its log ends:\n{self._log_end()}"
+                    f"{self.name} did not answer within {START_SECONDS:.0f} s; its log ends:\n{self.log_end()}"
                 )
             _ = self.pid
             time.sleep(0.004)
@@ -156,7 +156,8 @@ class Server(ABC):
             before = now
             time.sleep(0.3)
 
-    def _log_end(self) -> str:
+    def log_end(self) -> str:
+        """The last of what it wrote."""
         return self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
 
 

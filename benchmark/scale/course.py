@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmark.client import Connection, Layers, expect, put_blob
+from benchmark.client import ClientError, Connection, Layers, expect, put_blob
 from benchmark.dataset import (
     ACCEPT,
     EMPTY_BLOB,
@@ -25,7 +25,7 @@ from benchmark.scale.engines import Engines, settle
 from benchmark.scale.measures import BY_NAME, CANDIDATES, EMBEDDED, ENGINE, ONE, SERVER, THEIRS, TWO
 from benchmark.scale.servers import Bucket, OnBucket, OursOnBucket, TheirsOnBucket
 from benchmark.scenarios import MEASURE_FAILURES, Results, note
-from benchmark.servers import Server
+from benchmark.servers import Server, ServerError
 
 REPOSITORIES = 500
 
@@ -145,7 +145,10 @@ def fill(run: Run, server: Server) -> str:
         expect(connection.request("POST", mount), 201, "mounting the empty blob")
         put_manifest(connection, name, "latest", manifest)
 
-    spread(server.port, (name for name in dataset.names if name != dataset.image), push)
+    try:
+        spread(server.port, (name for name in dataset.names if name != dataset.image), push)
+    except ClientError as error:
+        raise ServerError(f"{error}\nthe log of {server.name} ends:\n{server.log_end()}") from error
     note(f"  {time.perf_counter() - begin:.1f} s, and {settle():.1f} s in the background")
     return digest
 
