@@ -10,10 +10,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import random
 from typing import TYPE_CHECKING
 
 import obstore
-from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError, GenericError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from holdfast.storage import paths
@@ -44,6 +45,10 @@ IN_MEMORY = 48 * 1024 * 1024
 
 FEW_STREAMS = 4
 """While no more than so many objects are written at once, each has several requests under way at a time, above it one."""
+
+DELETED_AGAIN = 5
+AGAIN_AFTER = 0.2
+"""Where several requests delete or write one key at once, some stores fail for that key alone; obstore does not try again then."""
 
 MOST_PARTS = 10_000
 """No store takes more in one object."""
@@ -148,13 +153,14 @@ class Bucket:
                 f"{self._place} holds an object that no registry writes, and cannot be listed: remove {key!a}"
             )
         status = int(found[1]) if (found := re.search(r"status code: (\d{3})", text)) else 0
-        code = found[1] if (found := re.search(r"<Code>(\w+)</Code>", text)) else ""
+        code = found[1] if (found := re.search(r"(?:<Code>|\(code: )(\w+)", text)) else ""
         reason = " ".join(str(word) for word in (status or "", code) if word)
         if any(word in text for word in _NO_BUCKET):
             return StorageError(f"there is no {self._place}: make it, or correct the configuration")
         if code in _FULL or status == 507:
             return StorageFull(f"{self._place}: {reason}")
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in {401, 403}:
+        refused = isinstance(error, PermissionDeniedError | UnauthenticatedError) or code == "AccessDenied"
+        if refused or status in {401, 403}:
             return StorageError(
                 f"{self._place} refused the access ({reason or 'no reason given'}): check the access key, its secret, the region, and that"
                 " the key may read, write, list and delete there"
@@ -163,6 +169,8 @@ class Bucket:
             return StorageUnavailable(f"{self._place} answered {reason}")
         if status:
             return StorageError(f"{self._place} answered {reason}")
+        if code:  # of one key of several
+            return StorageUnavailable(f"{self._place} could not delete an object: {reason}")
         return StorageUnavailable(f"{self._place} cannot be reached, or did not answer in time")
 
     async def head(self, path: str) -> int | None:
@@ -239,10 +247,19 @@ class Bucket:
         if not keys:
             return
         with self.translated():
-            if isinstance(self._store, S3Store):
-                await obstore.delete_async(self._store, keys)
+            if not isinstance(self._store, S3Store):
+                await asyncio.gather(*(self._remove(key) for key in keys))
                 return
-            await asyncio.gather(*(self._remove(key) for key in keys))
+            for _ in range(DELETED_AGAIN):
+                try:
+                    await obstore.delete_async(self._store, keys)
+                except GenericError as error:
+                    if "(code: " not in str(error):
+                        raise
+                    await asyncio.sleep(AGAIN_AFTER * random())  # noqa: S311 - so that two do not meet again
+                else:
+                    return
+            await obstore.delete_async(self._store, keys)
 
     async def _remove(self, key: str) -> None:
         with suppress(FileNotFoundError):
