@@ -88,6 +88,7 @@ WARNING = [
             "REGISTRY_SERVICE_HOST, REGISTRY_SERVICE_PORT_HTTP: ignored; Kubernetes or Docker sets such",
         ),
     ),
+    Case("a variable of clients on the same machine", "", {"REGISTRY_AUTH_FILE": "/root/auth.json"}, {"auth": {}}),
     Case(
         "an empty number",
         "catalog: {maxentries: 3}",

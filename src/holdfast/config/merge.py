@@ -30,6 +30,9 @@ _INJECTED = re.compile(
 )
 """What Kubernetes, and Docker's old links, set for a service called registry or registry-something."""
 
+OF_CLIENTS = "REGISTRY_AUTH_FILE"
+"""Podman, Skopeo and Buildah read it: where passwords for registries are. It may be set for all programs of a machine."""
+
 _PLACE = re.compile(r"[0-9]{1,6}")
 
 _Name: TypeAlias = str | int
@@ -44,7 +47,8 @@ def overlay(root: Branch, environ: Mapping[str, str], findings: Findings, table:
     """
     table = table or declarations()
     rename(root, table)
-    names = [name for name in environ if name.startswith(PREFIX) and name not in (PREFIX, CONFIGURATION_PATH)]
+    others = (PREFIX, CONFIGURATION_PATH, OF_CLIENTS)
+    names = [name for name in environ if name.startswith(PREFIX) and name not in others]
     injected: list[str] = []
     for name in sorted(names, key=_order):
         _Variable(name, environ, findings, injected).apply(root, table)
