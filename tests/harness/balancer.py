@@ -44,7 +44,8 @@ def balancer(
 ) -> Proxy:
     """nginx that listens on `address` and passes requests on to each of `nodes` in turn; start it with a `with` statement.
 
-    `directory`: an empty one for its files; `journal` there has a line for each request: method, path, status, and the node, after those that were down.
+    `directory`: where to make it, for its files; `journal` in it has a line for each request: method, path, status, and the node, after those
+    that were down.
     `certificate`: the files with its certificate and key; without it there is no TLS.
     `pass_on`: what a node that is down does not take goes to the next. Otherwise the client is told at once, so that no fault is covered up.
     """
