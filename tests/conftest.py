@@ -30,6 +30,7 @@ _numbers = itertools.count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="more examples and rounds where a test draws them at random")
+    parser.addoption("--faults", metavar="FILE", help="write what clients noticed of the faults in tests/scale, as JSON")
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ class Nodes(Server):
 
     `directory`, `settings`, `environment`: as for `Server`. http.addr and the certificate are the balancer's, all else holds for
     each node: where the database and the store are, and one worker unless the settings say how many.
-    `count`: how many nodes. `pass_on`: whether the balancer asks another node where one is down.
+    `count`: how many nodes. `pass_on`: whether the balancer asks another node where one is down. `each`: settings of single nodes, in order.
 
     `nodes` are the servers; their logs are one file, `log`. Signals go to all of them.
     """
@@ -54,6 +54,7 @@ class Nodes(Server):
         *,
         count: int = 3,
         pass_on: bool = False,
+        each: Sequence[Mapping[str, str]] = (),
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -62,10 +63,15 @@ class Nodes(Server):
         self._pass_on = pass_on
         self._rounds = 0
         self._front = ExitStack()
-        self.nodes = [self._node(f"node{number}", arguments, environment) for number in range(1, count + 1)]
+        own = [*each, *[{}] * (count - len(each))]
+        self.nodes = [
+            self._node(f"node{number}", own[number - 1], arguments, environment) for number in range(1, count + 1)
+        ]
 
-    def _node(self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None) -> Server:
-        own = {key: value for key, value in self.settings.items() if key not in CERTIFICATE}
+    def _node(
+        self, name: str, settings: Mapping[str, str], arguments: Sequence[str], environment: Mapping[str, str] | None
+    ) -> Server:
+        own = {key: value for key, value in self.settings.items() if key not in CERTIFICATE} | dict(settings)
         own["http.addr"] = f"127.0.0.1:{free_port()}"
         (self._directory / name).mkdir()
         node = Server(self._directory / name, own, arguments=arguments, environment=environment)
