@@ -27,7 +27,8 @@ async def pull(services: Services, request: Request) -> Answer:
     found = await services.pulls.blob(request.user, request.repository, digest)
     if request.method == "GET" and services.redirect and (url := await services.blobs.url(found)):
         return _elsewhere(request, digest, url)
-    reader = await services.blobs.open(request.repository, digest, found)
+    look = services.blobs.measure if request.method == "HEAD" else services.blobs.open
+    reader = await look(request.repository, digest, found)
     try:
         return _content(request, reader, digest)
     except BaseException:

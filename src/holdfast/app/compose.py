@@ -41,6 +41,9 @@ from holdfast.registry.uploads import Uploads
 
 log = structlog.get_logger("holdfast")
 
+FORGET_EVERY = 600.0
+"""Seconds between two times when closed uploads are forgotten."""
+
 JOIN_EVERY = 15.0
 """Seconds between two looks for blobs whose bytes are in parts."""
 
@@ -136,7 +139,7 @@ async def build(
 def _jobs(settings: Settings, place: Place, ends: BackEnds, uploads: Uploads, clock: Clock, start: str) -> list[Job]:
     """The background jobs that a place needs."""
     rules = settings.storage.maintenance.uploadpurging
-    found = []
+    found = [Job("closed uploads", uploads.forget_closed, FORGET_EVERY, FORGET_EVERY)]
     if rules.enabled:
         purging = Purging(uploads, ends.store, ends.database, clock, rules, shared=bool(place.server))
         found.append(Job("uploads", purging.run, rules.interval))

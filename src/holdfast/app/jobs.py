@@ -32,11 +32,12 @@ async def live() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something that is done every `interval` seconds, by one process at a time."""
+    """Something that is done every `interval` seconds, by one process at a time; for the first time `after` so many seconds."""
 
     name: str
     work: Callable[[], Awaitable[object]]
     interval: float
+    after: float = 0
 
 
 class Jobs:
@@ -47,7 +48,7 @@ class Jobs:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, jobs: Iterable[Job]) -> None:
-        """Do jobs now and at each interval."""
+        """Do jobs when their time comes."""
         self._tasks += [asyncio.create_task(self._run(job)) for job in jobs]
 
     async def close(self) -> None:
@@ -57,6 +58,7 @@ class Jobs:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self, job: Job) -> None:
+        await asyncio.sleep(job.after)
         while True:
             pause = job.interval
             try:

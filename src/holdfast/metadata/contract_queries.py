@@ -461,9 +461,9 @@ class QueriesContract(EmptyDatabase):
         for name in ("closed", "open"):
             uploads.start(c, name, "a", NOW)
         uploads.close(c, "closed", digest("x"), NOW)
-        uploads.start(c, "next", "a", NOW + uploads.REMEMBERED)
+        uploads.forget_closed(c, NOW + uploads.REMEMBERED)
         assert uploads.find(c, "closed") is not None
-        uploads.start(c, "after", "a", NOW + uploads.REMEMBERED + 1)
+        uploads.forget_closed(c, NOW + uploads.REMEMBERED + 1)
         assert uploads.find(c, "closed") is None
         assert found_open(c, "open")
 

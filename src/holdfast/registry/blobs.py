@@ -16,7 +16,7 @@ from holdfast.model.errors import BLOB_REFERENCED, BLOB_UNKNOWN, Failure
 from holdfast.model.names import is_repository
 from holdfast.registry.clock import Clock
 from holdfast.registry.tree import TreeWriter
-from holdfast.storage.port import BlobReader, BlobStore
+from holdfast.storage.port import BlobReader, BlobStore, StorageError
 
 log = structlog.get_logger("holdfast.blobs")
 
@@ -52,6 +52,12 @@ class Blobs:
                 if not await self.database.write(lambda c: blobs.touch(c, repository, digest, now)):
                     raise Failure(BLOB_UNKNOWN, detail={"name": repository, "digest": digest})
 
+    async def measure(self, repository: str, digest: Digest, found: Blob) -> BlobReader:
+        """As `open`, for who wants to know only whether the bytes are there: nothing can be read from it."""
+        if await self.store.stat(found.digest, found.parts) != found.size:
+            raise _lost(repository, digest, found)
+        return _Measured(found.size)
+
     async def open(self, repository: str, digest: Digest, found: Blob) -> BlobReader:
         """Open what `find` gave; the caller closes it. Raises as `find`, also where the bytes are lost: then a push mends it."""
         reader = await self.store.open(found.digest, found.parts)
@@ -59,14 +65,7 @@ class Blobs:
             return reader
         if reader is not None:
             reader.close()
-        log.error(
-            "a blob's bytes are missing or not all there; pushing it again mends it",
-            repository=repository,
-            digest=found.digest,
-            size=found.size,
-            present=reader.size if reader else None,
-        )
-        raise Failure(BLOB_UNKNOWN, detail={"name": repository, "digest": digest})
+        raise _lost(repository, digest, found)
 
     async def url(self, found: Blob) -> str | None:
         """An address at which the client can read what `find` gave; None where the store has none."""
@@ -126,3 +125,27 @@ class Blobs:
             return dirty.followed(connection)
 
         await self.tree.write(await self.database.write(work))
+
+
+class _Measured:
+    """A blob of which nothing but the size is wanted."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    async def read(self, offset: int, length: int) -> bytes:
+        raise StorageError(f"bytes {offset} to {offset + length} were asked for of a blob that was only measured")
+
+    def close(self) -> None:
+        pass
+
+
+def _lost(repository: str, digest: Digest, found: Blob) -> Failure:
+    """What is said of a blob whose bytes are not there, or not all; it is logged."""
+    log.error(
+        "a blob's bytes are missing or not all there; pushing it again mends it",
+        repository=repository,
+        digest=found.digest,
+        size=found.size,
+    )
+    return Failure(BLOB_UNKNOWN, detail={"name": repository, "digest": digest})

@@ -130,6 +130,11 @@ class Uploads:
         before = self.clock() - age
         return await self.database.read(lambda c: uploads.untouched(c, before, EXPIRED_TOGETHER))
 
+    async def forget_closed(self) -> None:
+        """Forget the uploads that were closed some time ago."""
+        now = self.clock()
+        await self.database.write(lambda c: uploads.forget_closed(c, now))
+
     async def expire(self, age: int) -> int:
         """Give up the uploads that nothing was added to for more than `age` milliseconds; gives their number."""
         number = 0

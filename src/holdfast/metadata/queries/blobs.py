@@ -103,6 +103,16 @@ def settle(connection: Connection, holder: str, where: str = "", due: int = 0) -
 
     Parts that the blob had before are of no use after `due`.
     """
+    if connection.one(
+        "SELECT 1 FROM claims c JOIN blobs b ON b.digest = c.digest WHERE c.holder = ? AND (b.state = 'quarantined' OR b.parts <> ?)",
+        holder,
+        where,
+    ):
+        _settle(connection, holder, where, due)
+    release(connection, holder)
+
+
+def _settle(connection: Connection, holder: str, where: str, due: int) -> None:
     connection.run(
         "INSERT INTO leftovers (digest, parts, due) SELECT digest, parts, ? FROM blobs WHERE parts <> '' AND parts <> ?"
         " AND digest IN (SELECT digest FROM claims WHERE holder = ?) ON CONFLICT DO NOTHING",
@@ -117,7 +127,6 @@ def settle(connection: Connection, holder: str, where: str = "", due: int = 0) -
         where,
         holder,
     )
-    release(connection, holder)
 
 
 def release(connection: Connection, holder: str) -> None:

@@ -27,8 +27,7 @@ class UploadRow:
 
 
 def start(connection: Connection, upload_id: str, repository: str, now: int) -> None:
-    """Record a new upload; forget those that were closed some time ago."""
-    connection.run("DELETE FROM uploads WHERE closed IS NOT NULL AND updated_at < ?", now - REMEMBERED)
+    """Record a new upload."""
     connection.run(
         "INSERT INTO uploads (id, repository, started_at, updated_at, size, state) VALUES (?, ?, ?, ?, 0, ?)",
         upload_id,
@@ -37,6 +36,11 @@ def start(connection: Connection, upload_id: str, repository: str, now: int) -> 
         now,
         b"",
     )
+
+
+def forget_closed(connection: Connection, now: int) -> None:
+    """Forget the uploads that were closed some time ago."""
+    connection.run("DELETE FROM uploads WHERE closed IS NOT NULL AND updated_at < ?", now - REMEMBERED)
 
 
 def find(connection: Connection, upload_id: str) -> UploadRow | None:
