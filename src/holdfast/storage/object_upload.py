@@ -196,9 +196,9 @@ class ObjectUpload:
         if not self._parts:
             await self._bucket.write(paths.blob(digest), b"")
             return ""
-        await asyncio.gather(*(self._look(part) for part in self._parts))
         if len(self._parts) == 1 and self._size <= COPIED_AT_ONCE and self._bucket.options.copies:
             return await self._copy(self._parts[0], digest)
+        await asyncio.gather(*(self._look(part) for part in self._parts))
         parts = encoded(self._parts)
         await self._bucket.write(paths.parted(digest), parts.encode())
         return parts
@@ -208,6 +208,7 @@ class ObjectUpload:
             raise UploadLost
 
     async def _copy(self, part: Part, digest: Digest) -> str:
+        """The copy fails by itself where the segment is gone; one that is there is whole, since it appeared when it was."""
         if not await self._bucket.copy(part.path, paths.blob(digest)):
             raise UploadLost
         self._spent.append(part.path)
