@@ -21,7 +21,7 @@ import pytest
 from harness.server import free_port, wait_until
 from holdfast.storage.s3_requests import S3Address, request
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STOP_SECONDS = 20.0
 
 _numbers = itertools.count(1)
@@ -91,6 +91,18 @@ use = egg:swift#slo
 use = egg:swift#dlo
 """
 
+RINGS = """\
+import sys
+from swift.common.ring import RingBuilder
+for word in sys.argv[1:]:
+    name, port = word.split(":")
+    builder = RingBuilder(4, 1, 0)
+    builder.add_dev({"region": 1, "zone": 1, "ip": "127.0.0.1", "port": int(port), "device": "d1", "weight": 1.0})
+    builder.rebalance()
+    builder.get_ring().save(name + ".ring.gz")
+"""
+"""What swift-ring-builder does, in one process instead of nine."""
+
 
 def swift_programs() -> Path:
     """The directory of Swift's programs. Raises `FileNotFoundError`, saying what to do."""
@@ -146,28 +158,13 @@ class Swift:
         etc = self.directory / "etc"
         (etc / "swift.conf").write_text(SWIFT_CONF)
         user = pwd.getpwuid(os.getuid()).pw_name
-        making = []
         for name, port in self._ports.items():
             text = PROXY_CONF if name == "proxy" else NODE_CONF
             (etc / f"{name}-server.conf").write_text(
                 text.format(port=port, user=user, directory=self.directory, name=name)
             )
-            if name != "proxy":
-                making.append(self._start_ring(name, port))
-        for ring in making:
-            if ring.wait():
-                raise RuntimeError(f"Swift's ring was not made: {(self.directory / 'log').glob('ring-*')}")
-
-    def _start_ring(self, name: str, port: int) -> subprocess.Popen[bytes]:
-        builder = self._programs / "swift-ring-builder"
-        script = (
-            f'"{builder}" {name}.builder create 4 1 0 && "{builder}" {name}.builder add r1z1-127.0.0.1:{port}/d1 1'
-            f' && "{builder}" {name}.builder rebalance'
-        )
-        with (self.directory / "log" / f"ring-{name}.log").open("wb") as log:
-            return subprocess.Popen(
-                ["/bin/sh", "-c", script], cwd=self.directory / "etc", stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
+        rings = [f"{name}:{port}" for name, port in self._ports.items() if name != "proxy"]
+        subprocess.run([self._programs / "python", "-c", RINGS, *rings], cwd=etc, check=True, stdin=subprocess.DEVNULL)
 
     def start(self) -> Self:
         """Start it and wait until it answers."""
