@@ -42,10 +42,9 @@ class RecentPulls:
     def __init__(self, file: Path) -> None:
         self._noted: dict[Key, float] = {}
         self._file = apsw.Connection(str(file))
-        self._file.set_busy_timeout(20)
+        self._file.set_busy_timeout(10_000)  # all workers open it at once
         self._file.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF")
         self._file.execute(f"PRAGMA max_page_count = {MOST_BYTES // 4096}")
-        self._file.set_busy_timeout(2000)
         self._file.execute(_SCHEMA)
         self._file.set_busy_timeout(20)
 
