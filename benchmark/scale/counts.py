@@ -16,18 +16,21 @@ from benchmark.scale.servers import OnBucket
 REPOSITORY = "measured/counted"
 LAYERS = 3
 LAYER_BYTES = 4 * MIB
+JOIN_SECONDS = 30.0
+"""Within this time a layer that came in parts is put at its own key."""
 ARRIVAL_SECONDS = 0.3
 """Time for the last line to reach PostgreSQL's log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is counted, in the words of the table; `work` does it `times` times."""
+    """What is counted, in the words of the table; `work` does it `times` times, and what follows is watched for at least `watched` seconds."""
 
     name: str
     title: str
     times: int
     work: Callable[[Connection, Layers], None]
+    watched: float = 0.0
 
 
 def operations(images: int, large: int, idle_seconds: int) -> tuple[Operation, ...]:
@@ -52,7 +55,7 @@ def operations(images: int, large: int, idle_seconds: int) -> tuple[Operation, .
     return (
         Operation("push", f"docker push of an image with {size}", images, push),
         Operation("pull", "docker pull of it, blobs from where the registry sends the client", images, pull),
-        Operation("large", f"docker push of one layer of {large // MIB} MiB", 1, push_one),
+        Operation("large", f"docker push of one layer of {large // MIB} MiB", 1, push_one, JOIN_SECONDS),
         Operation("idle", f"nothing for {idle_seconds} s", 1, idle),
     )
 
@@ -80,13 +83,13 @@ class Books:
         self._proxy = proxy
         self._seen = 0
 
-    def count(self, work: Callable[[], None], times: int) -> Count:
-        """Do `work`, which is `times` operations, and wait until it is quiet again."""
+    def count(self, work: Callable[[], None], times: int, watched: float) -> Count:
+        """Do `work`, which is `times` operations, and wait until it is quiet again, for at least `watched` seconds."""
         settle()
         self._take()
         work()
         requests, statements = self._take()
-        settle()
+        settle(watched)
         later, statements_later = self._take()
         return Count(
             {kind: number / times for kind, number in requests.items()},
@@ -118,5 +121,6 @@ def count_all(
         books = Books(engines, proxy)
         with Connection(server.port) as connection:
             for operation in chosen:
-                counts[operation.name] = books.count(partial(operation.work, connection, layers), operation.times)
+                work = partial(operation.work, connection, layers)
+                counts[operation.name] = books.count(work, operation.times, operation.watched)
     return counts

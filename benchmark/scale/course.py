@@ -168,8 +168,8 @@ def one_round(run: Run, servers: dict[str, OnBucket], digests: dict[str, str]) -
         run.take("catalog", name, partial(measures.catalog_rate, server, REPOSITORIES, options.seconds))
 
 
-def pushing(run: Run, name: str, server: Server, *, known: bool) -> None:
-    """Push the large layer; how long the registry is busy afterwards is a figure too."""
+def pushing(run: Run, name: str, server: OnBucket, *, known: bool) -> None:
+    """Push the large layer; how long it takes until it lies where it belongs is a figure too."""
     measure = "push-known" if known else "push"
     try:
         sample, later = measures.push(server, run.layers, run.options.large, known=known)
@@ -178,7 +178,7 @@ def pushing(run: Run, name: str, server: Server, *, known: bool) -> None:
         return
     run.record(measure, name, sample)
     if not known:
-        run.record("after-push", name, later)
+        run.record("in-place", name, later)
 
 
 def check_manifest(run: Run, server: Server, target: str, digest: str) -> None:

@@ -66,13 +66,14 @@ def versions() -> dict[str, str]:
     return {"postgresql": database, "openstack swift": output_of(str(swift_programs() / "python"), "-c", ask)}
 
 
-def settle(limit: float = 60.0) -> float:
+def settle(least: float = 0.0, limit: float = 60.0) -> float:
     """Wait until all processes below this one are quiet, so that no work in the background meets the next measure.
 
-    Gives the seconds until they were; at most about `limit`.
+    Gives the seconds until they were; not before `least`, and at most about `limit` seconds after that.
     """
     begin = time.perf_counter()
-    while (passed := time.perf_counter() - begin) < limit:
+    time.sleep(least)
+    while (passed := time.perf_counter() - begin) < least + limit:
         before = processes.cpu_seconds(os.getpid())
         time.sleep(QUIET_SECONDS)
         if processes.cpu_seconds(os.getpid()) - before < QUIET_SECONDS * QUIET_PART:
