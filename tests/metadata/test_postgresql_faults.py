@@ -289,8 +289,11 @@ def test_a_newer_database_is_refused(postgresql: PostgreSQL) -> None:
 def test_what_is_wrong_is_said_without_the_password(postgresql: PostgreSQL) -> None:
     url = postgresql.url("postgres", "locked:secret%21")
     for wrong, words in {
-        url: f'at postgresql://locked@127.0.0.1:{postgresql.port}/postgres cannot be reached: .*password authentication failed for user "locked"',
-        postgresql.url("nowhere"): 'database "nowhere" does not exist',
+        url: f'at postgresql://locked@127.0.0.1:{postgresql.port}/postgres cannot be reached: .*password authentication failed for .*; check user',
+        postgresql.url("nowhere"): 'database "nowhere" does not exist; .*CREATE DATABASE',
+        postgresql.url("nowhere", "nobody"): 'role "nobody" does not exist; make that user',
+        "postgresql://postgres@127.0.0.1:1/postgres": "Connection refused; start PostgreSQL",
+        "postgresql://postgres@database.invalid/postgres": "correct the host",
         f"{url}?sslmode": "is not a valid URL",
         f"{url}?nothing=secret": "is not a valid URL",
         url.replace("%21", "%"): "is not a valid URL",

@@ -25,11 +25,17 @@ class Gate:
         self._opened = asyncio.Event()
         self._shut = ""
         self._patient_until = time.monotonic() + PATIENCE
+        self.waits_for = ""
+        """Why the start waits, in words; empty where it does not."""
 
     @property
     def is_open(self) -> bool:
         """Whether names are known."""
         return self._opened.is_set()
+
+    def waits(self, why: str) -> None:
+        """The start waits for something that cannot be reached."""
+        self.waits_for = why
 
     def open(self) -> None:
         """Names are known."""

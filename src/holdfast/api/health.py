@@ -34,7 +34,7 @@ class Health:
             return {
                 "read": False,
                 "write": False,
-                "reason": "the names of what is stored are being read",
+                "reason": self._start(progress),
                 "progress": progress,
             }
         if self.checks.failing:
@@ -59,6 +59,12 @@ class Health:
                 "a health check fails, so the registry is out of service; /readyz tells which one",
                 headers=[("Retry-After", "10")],
             )
+
+    def _start(self, progress: dict[str, object]) -> str:
+        """How far the start is, in words."""
+        if self.gate.waits_for and not progress:
+            return f"waiting for what this server needs: {self.gate.waits_for}"
+        return "the names of what is stored are being read"
 
     def _failing(self) -> list[str]:
         return [f"health check {name}: {reason}" for name, reason in self.checks.failing.items()]

@@ -120,8 +120,11 @@ class Beginning:
         return report
 
 
-async def begun(beginning: Beginning, migrate: Callable[[], Awaitable[None]], start: str) -> None:
-    """Do what comes before names can be answered for. Where a server has the database or the bytes and cannot be reached, this waits for it.
+async def begun(
+    beginning: Beginning, migrate: Callable[[], Awaitable[None]], start: str, waits: Callable[[str], None]
+) -> None:
+    """Do what comes before names can be answered for. Where a server has the database or the bytes and cannot be reached, this waits for it;
+    `waits` is told why, each time.
 
     Raises as `Beginning.run`.
     """
@@ -140,6 +143,7 @@ async def begun(beginning: Beginning, migrate: Callable[[], Awaitable[None]], st
             if not told:
                 log.error("waiting for what this server needs", error=str(error))
             told = True
+            waits(str(error))
             await asyncio.sleep(WAIT_AGAIN)
         else:
             return

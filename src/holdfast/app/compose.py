@@ -117,7 +117,7 @@ async def build(
                 if occupancy:
                     await occupancy.take()
 
-            await begun(Beginning(place, database, store, ends.links, tree, locks, clock), prepare, start)
+            await begun(Beginning(place, database, store, ends.links, tree, locks, clock), prepare, start, gate.waits)
             gate.open()
             checks.start()
             after.push_async_callback(checks.close)

@@ -127,7 +127,7 @@ def _problem(error: Exception, place: Place) -> str:
     if isinstance(error, PlaceError | UsersFileError):
         return str(error)
     if isinstance(error, StorageError | OSError):
-        return f"{place.bytes_in} cannot be used: {error}"
+        return str(error) if place.bytes_in in str(error) else f"{place.bytes_in} cannot be used: {error}"
     if isinstance(error, DatabaseError):
         return f"the database {place.names_in} cannot be used: {error}"
     log.exception("a defect of the program")

@@ -18,6 +18,7 @@ import psycopg.conninfo
 from psycopg import pq
 
 from holdfast.metadata.port import DatabaseError, DatabaseReadOnly, DatabaseUnavailable, Row, Value
+from holdfast.metadata.postgresql_advice import advice
 from holdfast.metadata.postgresql_errors import ConnectionLost, error_of
 from holdfast.metadata.postgresql_url import SCHEMES, described
 
@@ -54,6 +55,9 @@ OPTIONS = {
     "client_encoding": "UTF8",
 }
 """What the URL does not say otherwise."""
+
+ASKING = " Is the server running on that host and accepting TCP/IP connections?"
+"""What libpq adds."""
 
 _TEXT, _NUMBER, _BYTES, _UNKNOWN = 25, 20, 17, 0
 _pack = struct.Struct(">q").pack
@@ -330,6 +334,5 @@ def _connect(url: str) -> psycopg.Connection[Any]:
     try:
         return psycopg.connect(**options, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
-        raise DatabaseUnavailable(
-            f"PostgreSQL at {described(url)} cannot be reached: {' '.join(str(error).split())}"
-        ) from None
+        words = " ".join(str(error).split()).removesuffix(ASKING)
+        raise DatabaseUnavailable(f"PostgreSQL at {described(url)} cannot be reached: {words}{advice(words)}") from None

@@ -18,6 +18,7 @@ from obstore.exceptions import BaseError, GenericError, InvalidPathError, Permis
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from holdfast.storage import paths
+from holdfast.storage.object_reasons import refused, unreachable
 from holdfast.storage.port import StorageError, StorageFull, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -159,8 +160,8 @@ class Bucket:
             return StorageError(f"there is no {self._place}: make it, or correct the configuration")
         if code in _FULL or status == 507:
             return StorageFull(f"{self._place}: {reason}")
-        refused = isinstance(error, PermissionDeniedError | UnauthenticatedError) or code == "AccessDenied"
-        if refused or status in {401, 403}:
+        denied = isinstance(error, PermissionDeniedError | UnauthenticatedError) or code == "AccessDenied"
+        if code != "RequestTimeTooSkewed" and (denied or status in {401, 403}):
             return StorageError(
                 f"{self._place} refused the access ({reason or 'no reason given'}): check the access key, its secret, the region, and that"
                 " the key may read, write, list and delete there"
@@ -168,10 +169,12 @@ class Bucket:
         if status >= 500 or status in {408, 409, 429} or code in _AGAIN:
             return StorageUnavailable(f"{self._place} answered {reason}")
         if status:
-            return StorageError(f"{self._place} answered {reason}")
+            return StorageError(
+                ": ".join(filter(None, (f"{self._place} answered {reason}", refused(text, status, code))))
+            )
         if code:  # of one key of several
             return StorageUnavailable(f"{self._place} could not delete an object: {reason}")
-        return StorageUnavailable(f"{self._place} cannot be reached, or did not answer in time")
+        return StorageUnavailable(f"{self._place} cannot be reached: {unreachable(text)}")
 
     async def head(self, path: str) -> int | None:
         """An object's size, or None if it is not there."""
