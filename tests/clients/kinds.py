@@ -15,8 +15,7 @@ def _on(*kinds: str) -> pytest.MarkDecorator:
 
 PLAIN = _on("plain", "nodes")
 GUARDED = _on("accounts", "tls-accounts", "nodes-tls-accounts")
-PLAIN_AND_GUARDED = _on("plain", "tls-accounts", "nodes-tls-accounts")
-# For what takes a minute: TLS and accounts of the server's own, and nodes without either.
-LARGE = _on("tls-accounts", "nodes")
+# For what takes its time: one server with TLS and accounts, and nodes without either.
+PLAIN_AND_GUARDED = _on("nodes", "tls-accounts")
 # For what has to see or to break the whole conversation.
 STREAMING = _on("plain", "nodes-streaming")

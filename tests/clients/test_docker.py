@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clients.images import build, write_layer
-from clients.kinds import LARGE, PLAIN, PLAIN_AND_GUARDED
+from clients.kinds import PLAIN, PLAIN_AND_GUARDED
 from clients.registries import Registry, sign_in
 from clients.tools import Tool
 from harness.content import DOCKER_IMAGE
@@ -170,7 +170,7 @@ def large_layer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path.unlink()
 
 
-@LARGE
+@PLAIN_AND_GUARDED
 def test_a_layer_larger_than_a_gibibyte(docker: Tool, registry: Registry, repository: str, large_layer: Path) -> None:
     sign_in(docker, registry)
     name = registry.image(repository)
