@@ -213,6 +213,8 @@ class Uploads:
         now = self.clock()
 
         def work(connection: Connection) -> list[DirtyRow]:
+            if not uploads.is_unchanged(connection, row):
+                raise Failure(BLOB_UPLOAD_UNKNOWN, "the upload was cancelled", detail={"upload": row.id})
             dirty.follow(connection)
             linked = blobs.link(connection, row.repository, blob, now)
             if digest != blob:
@@ -235,14 +237,14 @@ class Uploads:
         return True
 
     async def _drop(self, row: UploadRow, parts: str = "") -> None:
-        """Remove an upload, its bytes first, those in `parts` among them: bytes without a row would stay for ever."""
+        """Remove an upload: its row first, so that nobody makes a blob of bytes that are going; what a crash leaves is swept when it is old."""
 
         def work(connection: Connection) -> None:
             uploads.remove(connection, row.id)
             blobs.release(connection, row.id)
 
-        await self.store.discard(_key(row), parts or row.parts)
         await self.database.write(work)
+        await self.store.discard(_key(row), parts or row.parts)
 
 
 def _key(row: UploadRow) -> UploadKey:
