@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast.app.mounts import Mount, danger, mount_of
-from holdfast.app.place import NETWORK
+from holdfast.app.place import DATABASE_OF_BUCKET, NETWORK
+from holdfast.config.settings import Settings
 from holdfast.doctor.case import Case
 from holdfast.doctor.findings import Check, Finding, advice, ok, problem, skipped
 from holdfast.doctor.mounts import existing
+from holdfast.storage.object_settings import described
 
 INODES = 10_000
 """Fewer free inodes than this are too few: a small image takes some dozens, with its directories."""
@@ -59,8 +61,26 @@ def _size(octets: int) -> str:
     return f"{number:.1f} TiB"
 
 
+def _database_of_bucket(settings: Settings) -> Iterator[Finding]:
+    """An embedded database beside an object store needs a disk."""
+    directory = Path(settings.metadata.path or DATABASE_OF_BUCKET).absolute()
+    if settings.metadata.url or (mount := mount_of(directory)) is None:
+        return
+    if danger(mount):
+        yield advice(
+            f"the database in {directory} is lost with the container or the machine ({mount.kind}): the next start then reads all names from the"
+            " bucket, and what only the database has is gone",
+            f"mount a volume there (docker run -v registry:{directory} ...), or set metadata.url",
+        )
+    else:
+        yield ok(f"the bytes are in a bucket, the database is in {directory} ({mount.kind})")
+
+
 def _volume(case: Case) -> Iterator[Finding]:
     if case.settings is None:
+        return
+    if described(case.settings.storage):
+        yield from _database_of_bucket(case.settings)
         return
     if case.root is None:
         yield advice("storage is in memory: everything is lost at the stop", "set storage.filesystem.rootdirectory")

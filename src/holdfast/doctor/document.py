@@ -38,7 +38,7 @@ Uploads that are begun for trying are given up at once. An image is pushed only 
 time, to a repository `holdfast-doctor/<random>` (`holdfast-doctor/trial` where it is another registry that answers), which is
 deleted at the end. As with every deleted image, its bytes stay on the disk until `holdfast garbage-collect`. Where deleting is off
 nothing is pushed, and an image that is there already is pulled. To compare clocks, a file without a name is made for a moment
-beside the database.
+beside the database. In a bucket, an object of 16 bytes is written and deleted; `--no-push` leaves it out.
 
 ## What clients say, and which check explains it
 

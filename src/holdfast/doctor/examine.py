@@ -3,7 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from holdfast.doctor import answers, certificates, clock, configuration, directory, disk, roundtrip, uploads, users
+from holdfast.doctor import (
+    answers,
+    certificates,
+    clock,
+    configuration,
+    directory,
+    disk,
+    roundtrip,
+    stores,
+    uploads,
+    users,
+)
 from holdfast.doctor.case import Case
 from holdfast.doctor.findings import Check, Finding, Verdict, problem, skipped
 from holdfast.doctor.reach import Unreached
@@ -14,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     *users.CHECKS,
     *directory.CHECKS,
     *disk.CHECKS,
+    *stores.CHECKS,
     *answers.CHECKS,
     *clock.CHECKS,
     *uploads.CHECKS,

@@ -87,9 +87,9 @@ class Reply:
         except (TypeError, KeyError, IndexError):
             return ""
 
-    def header(self, name: str) -> str:
-        """A header's value, empty if it is missing; printable and at most 300 characters."""
-        return "".join(one for one in str(self.headers.get(name, "")) if one.isprintable())[:300]
+    def header(self, name: str, *, longest: int = 300) -> str:
+        """A header's value, empty if it is missing; printable and at most so many characters."""
+        return "".join(one for one in str(self.headers.get(name, "")) if one.isprintable())[:longest]
 
     def __str__(self) -> str:
         what = self.code or ("a web page" if self.is_page else self.header("Content-Type") or "no content")

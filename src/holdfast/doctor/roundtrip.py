@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from holdfast.doctor.case import Case
 from holdfast.doctor.findings import Check, Finding, advice, ok, problem, skipped
@@ -115,12 +115,29 @@ def _wanted(reply: Reply, status: int, end: End, what: str) -> Reply:
 
 
 def _pull(end: End, target: str, expected: bytes, what: str) -> None:
-    reply = _wanted(end.request("GET", target, {"Accept": ACCEPT}), 200, end, f"to give {what} back")
+    reply = _wanted(_followed(end, target, {"Accept": ACCEPT}), 200, end, f"to give {what} back")
     if reply.body != expected:
         raise _Failed(
             f"{end} gave {what} back with other bytes ({len(reply.body)} in place of {len(expected)})",
             "see that no proxy rewrites answers (in nginx: sub_filter, gunzip); if there is none, look at the disk: holdfast verify",
         )
+
+
+def _followed(end: End, target: str, headers: dict[str, str]) -> Reply:
+    """The answer to GET, from where the registry sends clients for it if it does: without credentials, as clients go there."""
+    reply = end.request("GET", target, headers)
+    there = urlsplit(reply.header("Location", longest=MOST_BODY))
+    if reply.status != 307 or not there.netloc:
+        return reply
+    store = End(f"{there.scheme}://{there.netloc}", inside=False, trusted=end.trusted, now=end.now, seconds=end.seconds)
+    try:
+        return store.request("GET", f"{there.path}?{there.query}", headers)
+    except Unreached as unreached:
+        raise _Failed(
+            f"{end} sends clients to {store} for blobs, where {unreached}",
+            "let clients reach the store by this name (or set storage.s3.redirectendpoint), or send blobs through the registry:"
+            " storage.redirect.disable: true",
+        ) from None
 
 
 def _heads(end: End, name: str) -> Iterator[Finding]:
@@ -137,7 +154,7 @@ def _heads(end: End, name: str) -> Iterator[Finding]:
 
 
 def _ranges(end: End, name: str) -> Iterator[Finding]:
-    reply = end.request("GET", f"/v2/{name}/blobs/{digest(BLOB)}", {"Range": "bytes=100-199"})
+    reply = _followed(end, f"/v2/{name}/blobs/{digest(BLOB)}", {"Range": "bytes=100-199"})
     if (reply.status, reply.body) != (206, BLOB[100:200]):
         yield advice(
             f"{end}: a part of a blob was asked for, and answered {reply.status} with {len(reply.body)} bytes: broken downloads begin anew",

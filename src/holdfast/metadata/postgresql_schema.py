@@ -31,6 +31,11 @@ def _known() -> list[tuple[int, str]]:
     )
 
 
+def newest() -> int:
+    """The version of the tables that this program makes."""
+    return _known()[-1][0]
+
+
 def _version(connection: PostgreSQLConnection, newest: int) -> int:
     if connection.one("SELECT to_regclass('schema_version') IS NULL") == (1,):
         return 0
