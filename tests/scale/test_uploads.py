@@ -1,0 +1,44 @@
+"""One upload, each of its requests on another node, also while nodes are killed in between."""
+
+from itertools import pairwise
+
+import pytest
+
+from durability.ledger import Ledger
+from harness.http import Client
+from harness.repository import Repository, with_query
+from scale.aftermath import whole
+from scale.site import Site, seed
+
+
+@pytest.mark.parametrize("killing", [False, True], ids=["all-live", "killed-in-between"])
+def test_an_upload_goes_on_on_any_node(site: Site, killing: bool) -> None:
+    name = f"uploads/r{seed()}"
+    first, second, third = (Repository(Client(node), name) for node in site.nodes)
+    content = first.blob(6_500_000)
+    cuts = (0, 5_300_000, 6_000_000, content.size)
+    pieces = [content.body[start:end] for start, end in pairwise(cuts)]
+    location = first.open_upload()
+    if killing:
+        site.nodes[0].kill()
+    second.client.patch(location, {"Content-Range": f"0-{cuts[1] - 1}"}, pieces[0]).expect(202)
+    if killing:
+        site.nodes[1].kill()
+    answer = third.client.patch(location, {"Content-Range": f"{cuts[1]}-{cuts[2] - 1}"}, pieces[1]).expect(202)
+    assert answer.headers["Range"] == f"0-{cuts[2] - 1}"
+    if killing:
+        site.nodes[2].kill()
+        site.nodes[0].start()
+    assert first.client.get(location).expect(204).headers["Range"] == f"0-{cuts[2] - 1}"
+    if killing:
+        site.nodes[1].start()
+    target = with_query(location, f"digest={content.digest}")
+    second.client.put(target, {"Content-Range": f"{cuts[2]}-{cuts[3] - 1}"}, pieces[2]).expect(201)
+    first.client.put(target).expect(201)  # as if the first answer had been lost
+    if killing:
+        site.nodes[2].start()
+    ledger = Ledger()
+    ledger.blobs[first.name, content.digest] = content
+    image = first.push_image("tag", layers=[content])
+    ledger.manifests[first.name, image.digest] = image
+    whole(ledger, site.nodes)
