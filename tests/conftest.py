@@ -30,7 +30,14 @@ _numbers = itertools.count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="more examples and rounds where a test draws them at random")
-    parser.addoption("--faults", metavar="FILE", help="write what clients noticed of the faults in tests/scale, as JSON")
+    parser.addoption(
+        "--faults", metavar="FILE", help="write what clients noticed of the faults in tests/scale, as JSON"
+    )
+
+
+def pytest_configure() -> None:
+    """Asked to end, as by a time limit, clean up as after Ctrl-C: otherwise servers would go on for ever."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
