@@ -60,12 +60,16 @@ class TreeQueue(TreeWriter):
     async def drain(self, *, adopt: bool) -> int:
         """Write all links that are waiting; gives the number of rows. Nothing is adopted: see `TreeWriter.drain`. Raises as that one."""
         del adopt
-        total = 0
+        position = total = 0
+        failure: StorageError | None = None
         async with self._leases.hold(LEASE):
-            position = 0
             while rows := await self._database.read(lambda c, p=position: dirty.some(c, p, TOGETHER)):  # type: ignore[misc]
                 position = rows[-1].id
-                total += await self._write_batch(rows)
+                written, error = await self._write_batch(rows)
+                total += written
+                failure = failure or error
+        if failure:
+            raise failure
         return total
 
     async def work_off(self) -> None:
@@ -81,7 +85,8 @@ class TreeQueue(TreeWriter):
                 log.error("links were not written", error=str(error), retry_seconds=RETRY_AFTER)
                 await asyncio.sleep(RETRY_AFTER)
 
-    async def _write_batch(self, rows: Sequence[DirtyRow]) -> int:
+    async def _write_batch(self, rows: Sequence[DirtyRow]) -> tuple[int, StorageError | None]:
+        """Write links, those of one repository in order; gives the number of rows that are done, and what prevented others."""
         by_repository: dict[str, list[DirtyRow]] = {}
         for row in rows:
             by_repository.setdefault(row.repository, []).append(row)
@@ -89,10 +94,7 @@ class TreeQueue(TreeWriter):
         results = await asyncio.gather(*(self._write_all(group, room) for group in by_repository.values()))
         written = [id_ for ids, _ in results for id_ in ids]
         await self._database.write(lambda c: dirty.clean(c, written))
-        for _, error in results:
-            if error:
-                raise error
-        return len(written)
+        return len(written), next((error for _, error in results if error), None)
 
     async def _write_all(
         self, rows: Sequence[DirtyRow], room: asyncio.Semaphore
