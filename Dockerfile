@@ -20,7 +20,7 @@ ENV PIP_CONSTRAINT=/build/constraints.txt \
 WORKDIR /build
 COPY . .
 RUN ["python3", "-m", "venv", "/opt/holdfast"]
-RUN ["/opt/holdfast/bin/python3", "-m", "pip", "install", "--quiet", ".[uvicorn]"]
+RUN ["/opt/holdfast/bin/python3", "-m", "pip", "install", "--quiet", ".[postgres,s3,uvicorn]"]
 RUN ["/opt/holdfast/bin/python3", "-m", "pip", "uninstall", "--quiet", "--yes", "pip", "setuptools"]
 RUN ["/opt/holdfast/bin/python3", "image/assemble.py", "/image"]
 

@@ -14,6 +14,8 @@ LOADED = (
     "holdfast.cli.main",
     "holdfast.app.serve",
     "holdfast.app.worker",
+    "holdfast.metadata.postgresql_pool",
+    "holdfast.storage.object_store",
     "granian.server.common",
     "uvloop",
     "multiprocessing.popen_spawn_posix",

@@ -1,6 +1,7 @@
 """Builds the image as its users do, but without network: on a base made of Debian's packages, from wheels that were fetched before."""
 
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -47,7 +48,9 @@ def _requirements() -> list[str]:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return [*project["dependencies"], *project["optional-dependencies"]["uvicorn"]]
+    extras = re.findall(r'"\.\[([a-z0-9,]+)\]"', (ROOT / "Dockerfile").read_text("utf-8"))
+    wanted = [name for names in extras for name in names.split(",")]
+    return [*project["dependencies"], *(one for name in wanted for one in project["optional-dependencies"][name])]
 
 
 def copy_context(folder: Path) -> None:

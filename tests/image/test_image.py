@@ -52,6 +52,17 @@ def test_says_what_it_is(machine: Machine, image: str) -> None:
         machine.sh(f"docker run --rm --entrypoint /opt/holdfast/bin/python3 {image} -m pip --version")
 
 
+def test_can_use_an_object_store_and_postgresql(machine: Machine, image: str) -> None:
+    """Variables alone do: no directory and no embedded database is asked for, and it tries to reach them."""
+    place = {"REGISTRY_METADATA_URL": "postgresql://someone@127.0.0.1:1/names", "REGISTRY_STORAGE": "s3"}
+    bucket = {"REGIONENDPOINT": "http://127.0.0.1:1", "BUCKET": "images", "ACCESSKEY": "key", "SECRETKEY": "secret"}
+    place |= {f"REGISTRY_STORAGE_S3_{name}": value for name, value in bucket.items()}
+    options = " ".join(f"-e {name}={value}" for name, value in place.items())
+    machine.sh(f"docker run -d --name registry --read-only {options} {image}")
+    machine.says("registry", "waiting for what this server needs")
+    assert "start PostgreSQL" in machine.sh("docker logs registry 2>&1")
+
+
 @pytest.mark.parametrize(
     "command",
     [

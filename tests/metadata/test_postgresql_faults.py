@@ -413,4 +413,4 @@ def test_without_psycopg_the_error_says_what_to_install() -> None:
         "except DatabaseError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, env=os.environ)
-    assert done.stdout == "metadata.url needs psycopg: pip install 'holdfast[postgres]'\n"
+    assert done.stdout == "metadata.url needs psycopg: in a checkout of Holdfast, pip install '.[postgres]'\n"

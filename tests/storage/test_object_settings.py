@@ -223,5 +223,5 @@ def test_credentials_that_are_none_are_told_without_them(make: Callable[[], Stor
 def test_without_obstore_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "obstore"]:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(StorageError, match=r"pip install 'holdfast\[s3\]'"):
+    with pytest.raises(StorageError, match=r"pip install '\.\[s3\]'"):
         open_store(storage("s3", bucket="images", region="eu-west-1"))

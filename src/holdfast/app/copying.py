@@ -41,7 +41,7 @@ def copy_database(path: Path, url: str, tell: "TellRows") -> "list[Copied]":
     nothing was copied.
     """
     if find_spec("psycopg") is None:
-        raise PlaceError("this needs psycopg: pip install 'holdfast[postgres]'")
+        raise PlaceError("this needs psycopg: in a checkout of Holdfast, pip install '.[postgres]'")
     from holdfast.metadata import copying  # noqa: PLC0415 - an extra
 
     directory = database_directory(path)

@@ -48,7 +48,9 @@ class PostgreSQLDatabase:
             from holdfast.metadata.postgresql_connection import check_url  # noqa: PLC0415 - an extra
             from holdfast.metadata.postgresql_pool import Pool  # noqa: PLC0415 - an extra
         except ImportError:
-            raise DatabaseError("metadata.url needs psycopg: pip install 'holdfast[postgres]'") from None
+            raise DatabaseError(
+                "metadata.url needs psycopg: in a checkout of Holdfast, pip install '.[postgres]'"
+            ) from None
 
         check_url(url)
         self._pool = Pool(url, described(url), connections)

@@ -54,7 +54,7 @@ def open_store(storage: Storage) -> OpenedStore:
     try:
         from obstore.exceptions import BaseError  # noqa: PLC0415 - an extra
     except ImportError:
-        raise StorageError("an object store needs obstore: pip install 'holdfast[s3]'") from None
+        raise StorageError("an object store needs obstore: in a checkout of Holdfast, pip install '.[s3]'") from None
     try:
         if storage.s3:
             return _open_s3(storage.s3, described(storage))
