@@ -100,6 +100,7 @@ class Caller(threading.Thread):
         self._number = number
         self._name = f"scale/{seed % 1000}-{number % 3}"
         self._repository = Repository(PatientClient(listener, self.requests), self._name)
+        self._config = Content(self._random.randbytes(50), OCI_CONFIG)
         self._pushed: list[tuple[Content, Content]] = []
 
     def run(self) -> None:
@@ -111,7 +112,7 @@ class Caller(threading.Thread):
                 self._ledger.strange.append(f"{type(error).__name__}: {error}")
                 return
             self.rounds.append((began, now()))
-            self._stopping.wait(self._random.uniform(0.5, 1.0))
+            self._stopping.wait(self._random.uniform(0.7, 1.3))
 
     def again(self, step: Callable[[], T]) -> T:
         """Do something until it succeeds. Raises `AssertionError` after so many times."""
@@ -129,9 +130,9 @@ class Caller(threading.Thread):
             self.again(lambda: push_blob(self._ledger, self._repository, blob))
         else:
             self._push_chunks(blob, self._random.randint(2, 3))
-        config = Content(self._random.randbytes(50), OCI_CONFIG)
-        self.again(lambda: push_blob(self._ledger, self._repository, config))
-        content = image(config, [blob])
+        if not self._pushed:
+            self.again(lambda: push_blob(self._ledger, self._repository, self._config))
+        content = image(self._config, [blob])
         tag = self._random.choice([f"own{self._number}", f"own{self._number}", "shared", ""])
         self.again(lambda: push_manifest(self._ledger, self._repository, content, tag))
         if self._random.random() < 0.3:
@@ -214,27 +215,26 @@ class Callers:
         """All requests that have ended."""
         return [request for thread in self._threads for request in list(thread.requests)]
 
-    def rounds_since(self, moment: float) -> int:
-        """How many whole rounds began after a moment and have ended."""
-        return sum(began >= moment for thread in self._threads for began, _ in list(thread.rounds))
-
     def await_rounds(self, moment: float, seconds: float = 120.0) -> float:
-        """Wait until each client has done a round that began after a moment; gives when the last of them had."""
+        """Wait until each client has done a round that began after a moment; gives when the last of them was answered for the first time."""
 
         def done() -> bool:
-            return bool(self._ledger.strange) or all(self._first(thread, moment) for thread in self._threads)
+            whole = all(any(began >= moment for began, _ in list(thread.rounds)) for thread in self._threads)
+            return whole or bool(self._ledger.strange)
 
         wait_until(done, "a round of every client", seconds)
         assert not self._ledger.strange, self._ledger.strange
-        return max(self._first(thread, moment) for thread in self._threads)
+        return max(_answered(thread, moment) for thread in self._threads)
 
     def await_requests(self, enough: Callable[[list[Request]], bool], what: str, seconds: float = 90.0) -> None:
         """Wait until the requests that have ended are enough of something."""
         wait_until(lambda: bool(self._ledger.strange) or enough(self.requests), what, seconds)
         assert not self._ledger.strange, self._ledger.strange
 
-    def _first(self, thread: Caller, moment: float) -> float:
-        return next((ended for began, ended in list(thread.rounds) if began >= moment), 0.0)
+
+def _answered(thread: Caller, moment: float) -> float:
+    """When a request was answered for the first time that began after a moment."""
+    return next(request.ended for request in list(thread.requests) if request.began >= moment and request.how == FINE)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from harness.postgresql import PostgreSQL
 from harness.swift import Swift
 from scale.measures import Book
 from scale.site import Site, new_place, wires
+from scale.takeover import Takeover, dead_node
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +42,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, own_database: PostgreSQL, own
     place = new_place(own_database, own_store)
     with wires(place, 3) as joined, Site(tmp_path_factory.mktemp("site"), place, joined) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def takeover(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQL, swift: Swift) -> Iterator[Takeover]:
+    """A node that was killed at work, and another one. Leases last a while: let this begin before tests that take some time themselves."""
+    with dead_node(tmp_path_factory.mktemp("takeover"), postgresql, swift) as begun:
+        yield begun

@@ -37,7 +37,7 @@ class Measured:
 
 
 def measured(fault: str, requests: Sequence[Request], began: float, healed: float, well: float) -> Measured:
-    """What clients noticed of a fault that began and was healed at these times; `well`: when each client had done something whole again."""
+    """What clients noticed of a fault that began and was healed at these times; `well`: when each client had been answered again."""
     touched = [request for request in requests if request.ended >= began and request.began <= well]
     failed = [request for request in touched if request.how != FINE]
     during = [request for request in touched if request.ended <= healed and request.how == FINE]

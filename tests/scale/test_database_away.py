@@ -28,21 +28,9 @@ NOISE = 10.0
 """Seconds for which a busy machine may let a request wait besides."""
 
 
-def silent(wire: Wire, node: Server) -> None:
-    """What the node sends to the database gets lost."""
-    wire.silence()
-    wait_until(lambda: readiness(node) == 503, "the node to notice", 60)
-
-
-def refused(wire: Wire, node: Server) -> None:
-    """The database refuses connections."""
-    wire.refuse()
-    wait_until(lambda: readiness(node) == 503, "the node to notice", 60)
-
-
-@pytest.mark.parametrize("lose", [refused, silent], ids=["refused", "silent"])
+@pytest.mark.parametrize("lose", [Wire.refuse, Wire.silence], ids=["refused", "silent"])
 def test_database_away(
-    tmp_path: Path, postgresql: PostgreSQL, swift: Swift, book: Book, lose: Callable[[Wire, Server], None]
+    tmp_path: Path, postgresql: PostgreSQL, swift: Swift, book: Book, lose: Callable[[Wire], None]
 ) -> None:
     users = tmp_path / "htpasswd"
     users.write_bytes(line("ann", "secret") + line("bob", "secret"))
@@ -61,12 +49,13 @@ def test_database_away(
             ann, bob = (Repository(_client(node, user), NAME) for user in ("ann", "bob"))
             layer, unseen = ann.push_blob(ann.blob(300_000)), ann.push_blob(ann.blob())
             image = ann.push_image("tag", layers=[layer])
-            _pull(ann, image, layer)
+            for content, kind in ((image, "manifests"), (layer, "blobs")):
+                assert ann.get(f"{kind}/{content.digest}").expect(200).body == content.body
             for _ in range(CONNECTIONS):  # the password is known to both workers; bcrypt is not what is waited for
                 bob.client.get("/v2/").expect(200)
             processes = node.children()
             began = now()
-            lose(wire.database, node)
+            lose(wire.database)
             slowest = _while_away(node, ann, bob, image, layer, unseen)
             wire.database.restore()
             healed = now()
@@ -74,7 +63,7 @@ def test_database_away(
             wait_until(lambda: bob.get("manifests/tag").status == 200, "tags to be answered again", 30)
             book.note(
                 Measured(
-                    fault=f"database away, {lose.__name__}",
+                    fault=f"database away ({lose.__name__})",
                     lasted=round(healed - began, 1),
                     fine=0,
                     failed={},
@@ -92,11 +81,6 @@ def _client(node: Server, user: str) -> Client:
     return Client(node, headers={"Authorization": basic(user, "secret").decode(), "Accept": "*/*"}, timeout=60)
 
 
-def _pull(repository: Repository, image: Content, layer: Content) -> None:
-    assert repository.get(f"manifests/{image.digest}").expect(200).body == image.body
-    assert repository.get(f"blobs/{layer.digest}").expect(200).body == layer.body
-
-
 def _while_away(
     node: Server, ann: Repository, bob: Repository, image: Content, layer: Content, unseen: Content
 ) -> float:
@@ -109,11 +93,16 @@ def _while_away(
         waits.append(now() - began)
         return answer
 
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        for _ in range(2):
-            looks = [pool.submit(_pull, ann, image, layer) for _ in range(CONNECTIONS)]
-            for look in looks:
-                look.result()
+    def pulled() -> None:
+        for content, kind in ((image, "manifests"), (layer, "blobs")):
+            answer = timed(lambda c=content, k=kind: ann.get(f"{k}/{c.digest}"))  # type: ignore[misc]
+            assert answer.expect(200).body == content.body
+
+    with ThreadPoolExecutor(CONNECTIONS + 1) as pool:
+        looks = [pool.submit(pulled) for _ in range(CONNECTIONS)]
+        assert pool.submit(readiness, node).result() == 503
+        for look in looks:
+            look.result()
     ann.head(f"manifests/{image.digest}").expect(200)
     ann.head(f"blobs/{layer.digest}").expect(200)
     piece = ann.get(f"blobs/{layer.digest}", {"Range": "bytes=1000-1999"}).expect(206)
