@@ -17,9 +17,9 @@ import apsw
 import psycopg
 from psycopg import sql
 
-from holdfast.metadata.port import DatabaseError, DatabaseUnavailable, Row
+from holdfast.metadata.port import DatabaseError, DatabaseUnavailable, Row, Value
 from holdfast.metadata.postgresql import PostgreSQLDatabase, described
-from holdfast.metadata.postgresql_connection import OPTIONS, check_url
+from holdfast.metadata.postgresql_connection import OPTIONS, check_url, decoded, encoded
 from holdfast.metadata.postgresql_errors import error_of
 from holdfast.metadata.sqlite import FILE, Mode, SQLiteDatabase, connect_read_only, translated
 
@@ -228,7 +228,7 @@ class _Copying:
             target.set_types(table.types)
             for row in islice(rows, BATCH):
                 digest.add(row)
-                target.write_row(row)
+                target.write_row([_encoded(value) for value in row])
                 if digest.rows % TELL_EVERY == 0:
                     self._tell(table.name, digest.rows, total)
         return digest.rows - before
@@ -241,8 +241,17 @@ class _Copying:
         with self._target.cursor() as cursor, cursor.copy(statement) as source:
             source.set_types(table.types)
             for row in source.rows():
-                digest.add(row)
+                digest.add(tuple(map(_decoded, row)))
         return digest
+
+
+def _encoded(value: Value) -> Value:
+    """A value as PostgreSQL keeps it."""
+    return encoded(value).decode() if isinstance(value, str) else value
+
+
+def _decoded(value: Value) -> Value:
+    return decoded(value.encode()) if isinstance(value, str) else value
 
 
 def _quoted(table: Table) -> str:
