@@ -33,9 +33,9 @@ DRAINED = 90.0
 """Seconds in which links are written at the latest, whoever had the lease when it was killed."""
 
 
-def check(site: Site, ledger: Ledger, *, thorough: bool) -> None:
+def check(site: Site, ledger: Ledger, *, thorough: bool, hashing: bool) -> None:
     """Raise `AssertionError` if something that was acknowledged is not there on every node; if `thorough`, also where something does not agree, or
-    is left that is of no use.
+    is left that is of no use. `hashing`: all bytes of all that is stored are read for that.
     """
     assert ledger.strange == []
     site.await_ready()
@@ -43,7 +43,7 @@ def check(site: Site, ledger: Ledger, *, thorough: bool) -> None:
     if thorough:
         drained(site.place)
         clean(site)
-        agrees(site, hashing=False)
+        agrees(site, hashing=hashing)
     assert "request failed" not in site.log_text(), site.log_tail()
     assert "Traceback" not in site.log_text(), site.log_tail()
 

@@ -126,7 +126,7 @@ class Caller(threading.Thread):
 
     def _round(self) -> None:
         blob = Content(self._random.randbytes(self._size()))
-        if self._random.random() < 0.5:
+        if self._random.random() < 0.7:
             self.again(lambda: push_blob(self._ledger, self._repository, blob))
         else:
             self._push_chunks(blob, self._random.randint(2, 3))
