@@ -40,8 +40,8 @@ class Wire:
         self._thread.join()
 
     def silence(self) -> None:
-        """Let nothing through from now on; connections stay open, and new ones are taken."""
-        self._loop.call_soon_threadsafe(self._open.clear)
+        """Let nothing through from now on; connections stay open, and new ones are taken. Return when that is so."""
+        self._wait(self._shut())
 
     def hold(self, pattern: bytes) -> None:
         """Hold the pieces to the server in which a regular expression is found, and what follows them; let all else through."""
@@ -83,6 +83,9 @@ class Wire:
         if self._server is None:
             self._server = await asyncio.start_server(self._take, "127.0.0.1", self.port, backlog=500)
             self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _shut(self) -> None:
+        self._open.clear()
 
     async def _close(self) -> None:
         if self._server is not None:

@@ -112,10 +112,10 @@ def clean(site: Site) -> None:
         wait_until(lambda t=table: place.count(t) == 0, f"no rows of {table}", 60)  # type: ignore[misc]
     unfinished = asyncio.run(S3Multipart(place.store.bucket_address(place.bucket)).begun(""))
     assert unfinished == [], unfinished
-    assert asyncio.run(_below(site.settings, paths.SEGMENTS)) == []
-    assert asyncio.run(_below(site.settings, paths.PARTED)) == []
+    assert objects(site.settings, paths.SEGMENTS) == []
+    assert objects(site.settings, paths.PARTED) == []
     known = {f"blobs/sha256/{hexes[:2]}/{hexes}/data" for hexes in _digests(place)}
-    assert set(asyncio.run(_below(site.settings, "blobs"))) <= known
+    assert set(objects(site.settings, "blobs")) <= known
 
 
 def _digests(place: Place) -> list[str]:
@@ -135,6 +135,11 @@ async def _a_week_later(settings: dict[str, str]) -> None:
         rules = loaded.storage.maintenance.uploadpurging
         await Purging(uploads, ends.store, ends.database, later, rules, shared=True).run()
         await Joiner(ends.database, ends.store, later).tidy()
+
+
+def objects(settings: dict[str, str], path: str) -> list[str]:
+    """The paths of all objects below a path of the tree in the bucket that settings name."""
+    return asyncio.run(_below(settings, path))
 
 
 async def _below(settings: dict[str, str], path: str) -> list[str]:

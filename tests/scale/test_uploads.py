@@ -1,14 +1,19 @@
 """One upload, each of its requests on another node, also while nodes are killed in between."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from durability.ledger import Ledger
 from harness.http import Client
+from harness.postgresql import PostgreSQL
 from harness.repository import Repository, with_query
-from scale.aftermath import whole
-from scale.site import Site, seed
+from harness.server import Server, wait_until
+from harness.swift import Swift
+from holdfast.storage import paths
+from scale.aftermath import objects, whole
+from scale.site import SETTINGS, Site, new_place, seed
 
 
 @pytest.mark.parametrize("killing", [False, True], ids=["all-live", "killed-in-between"])
@@ -42,3 +47,15 @@ def test_an_upload_goes_on_on_any_node(site: Site, killing: bool) -> None:
     image = first.push_image("tag", layers=[content])
     ledger.manifests[first.name, image.digest] = image
     whole(ledger, site.nodes)
+
+
+def test_a_node_removes_what_nobody_goes_on_with(tmp_path: Path, postgresql: PostgreSQL, swift: Swift) -> None:
+    place = new_place(postgresql, swift)
+    purging = {f"storage.maintenance.uploadpurging.{key}": "2s" for key in ("age", "interval")}
+    with Server(tmp_path, {**SETTINGS, **place.settings, **purging}) as node:
+        repository = Repository(Client(node), "uploads/abandoned")
+        location = repository.open_upload()
+        repository.client.patch(location, {}, b"half of it").expect(202)
+        wait_until(lambda: repository.client.get(location).status == 404, "the upload to be given up", 60)
+        wait_until(lambda: not objects(node.settings, paths.SEGMENTS), "its bytes to be removed", 60)
+        assert place.count("uploads") == 0
