@@ -1,6 +1,8 @@
 """The composition root: from settings to the registry's ASGI application."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -16,9 +18,10 @@ from holdfast.api.services import Limits, Services
 from holdfast.app.back_ends import BackEnds, back_ends
 from holdfast.app.begin import Beginning, begun
 from holdfast.app.checks import checks_of
-from holdfast.app.jobs import Job, Jobs, live
+from holdfast.app.jobs import Job, Jobs
 from holdfast.app.occupancy import Occupancy
 from holdfast.app.place import Place, PlaceError
+from holdfast.app.presence import Presence
 from holdfast.app.purging import Purging
 from holdfast.app.validation import rules_of
 from holdfast.auth.anonymous import AnonymousAuthenticator
@@ -26,6 +29,7 @@ from holdfast.auth.htpasswd import HtpasswdAuthenticator
 from holdfast.auth.policy import AllowAll
 from holdfast.auth.port import Authenticator
 from holdfast.config.settings import Settings
+from holdfast.metadata.port import DatabaseError
 from holdfast.metadata.recent import RecentPulls
 from holdfast.observability.access import AccessLog
 from holdfast.observability.checks import Checks
@@ -109,42 +113,54 @@ async def build(
             read_only=settings.storage.maintenance.readonly.enabled,
         )
 
+        after = AsyncExitStack()
+
         async def begin() -> None:
+            beginning = Beginning(place, database, store, ends.links, tree, locks, clock)
             occupancy = _occupancy(place, ends, start) if reports else None
-
-            async def prepare() -> None:
-                await ends.migrate()
-                if occupancy:
-                    await occupancy.take()
-
-            await begun(Beginning(place, database, store, ends.links, tree, locks, clock), prepare, start, gate.waits)
+            presence = Presence(locks, database, start) if place.server else None
+            if presence:
+                after.push_async_callback(presence.close)
+            await begun(beginning, partial(_prepare, ends, presence, occupancy), start, gate.waits)
             gate.open()
             checks.start()
             after.push_async_callback(checks.close)
             if reports and not _read_only(settings, place):
-                jobs = Jobs(locks)
-                after.push_async_callback(jobs.close)
-                jobs.start(_jobs(settings, place, ends, uploads, clock, start))
-                if occupancy:
-                    after.push_async_callback(occupancy.leave)
-                    after.push_async_callback(_stopped, asyncio.create_task(_keep(occupancy, gate)))
-                if isinstance(tree, TreeQueue):
-                    after.push_async_callback(_stopped, asyncio.create_task(tree.work_off()))
+                _work(ends, _jobs(settings, place, ends, uploads, clock), occupancy, gate, after)
 
-        after = await stack.enter_async_context(AsyncExitStack())
+        await stack.enter_async_context(after)
         return Registry(api, begin, stack.pop_all().aclose)
     raise AssertionError  # pragma: no cover - the block above returns or raises
 
 
-def _jobs(settings: Settings, place: Place, ends: BackEnds, uploads: Uploads, clock: Clock, start: str) -> list[Job]:
+async def _prepare(ends: BackEnds, presence: Presence | None, occupancy: Occupancy | None) -> None:
+    """What comes before all else, and is tried again while database or store are away. Raises `PlaceError`, `StorageError`, `DatabaseError`."""
+    await ends.migrate()
+    if presence:
+        await presence.announce()
+    if occupancy:
+        await occupancy.take()
+
+
+def _work(ends: BackEnds, tasks: list[Job], occupancy: Occupancy | None, gate: Gate, after: AsyncExitStack) -> None:
+    """Start what goes on in the background; `after` ends it."""
+    jobs = Jobs(ends.locks)
+    after.push_async_callback(jobs.close)
+    jobs.start(tasks)
+    if occupancy:
+        after.push_async_callback(occupancy.leave)
+        after.push_async_callback(_stopped, asyncio.create_task(_keep(occupancy, gate)))
+    if isinstance(ends.tree, TreeQueue):
+        after.push_async_callback(_stopped, asyncio.create_task(ends.tree.work_off()))
+
+
+def _jobs(settings: Settings, place: Place, ends: BackEnds, uploads: Uploads, clock: Clock) -> list[Job]:
     """The background jobs that a place needs."""
     rules = settings.storage.maintenance.uploadpurging
     found = [Job("closed uploads", uploads.forget_closed, FORGET_EVERY, FORGET_EVERY)]
     if rules.enabled:
         purging = Purging(uploads, ends.store, ends.database, clock, rules, shared=bool(place.server))
         found.append(Job("uploads", purging.run, rules.interval))
-    if place.server:
-        found.append(Job(f"node {start}", live, 1))
     if place.bucket:
         found.append(Job("joining", Joiner(ends.database, ends.store, clock).run, JOIN_EVERY))
     return found
@@ -158,12 +174,13 @@ def _occupancy(place: Place, ends: BackEnds, start: str) -> Occupancy | None:
 
 
 async def _keep(occupancy: Occupancy, gate: Gate) -> None:
-    """Give signs of life; once another server has the bucket, nothing that this one knows can be trusted."""
+    """Give signs of life. Once another server has the bucket, nothing that this one knows can be trusted: all of it stops."""
     try:
         await occupancy.keep()
-    except PlaceError as error:
-        log.error(str(error))
+    except (PlaceError, DatabaseError) as error:
+        log.error("this server stops", reason=str(error))
         gate.shut(str(error))
+        os.kill(os.getppid(), signal.SIGTERM)
 
 
 def _recent(scratch: Path | None, stack: AsyncExitStack) -> RecentPulls | None:

@@ -15,19 +15,11 @@ from holdfast.storage.port import StorageError
 
 log = structlog.get_logger("holdfast")
 
-NODES = "job node "
-"""The begin of the names of the leases by which nodes tell that they live."""
-
 PATIENCE = 1.0
 """Seconds to wait for a lease: who has it does the job."""
 
 RETRY = 5.0
 """Seconds after which a job that failed is tried again, at the latest."""
-
-
-async def live() -> None:
-    """The work of the job by which a node tells that it lives."""
-    await asyncio.Event().wait()
 
 
 @dataclass(frozen=True, slots=True)

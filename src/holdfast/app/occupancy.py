@@ -57,7 +57,7 @@ class Occupancy:
         await self._sign(0)
 
     async def keep(self) -> None:
-        """Give signs of life, until another server has taken the bucket. Raises `PlaceError` then; `StorageError`."""
+        """Give signs of life, until another server has taken the bucket. Raises `PlaceError` then; `DatabaseError`."""
         for number in count(1):
             await asyncio.sleep(self.every)
             try:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from holdfast.app import place as places
 from holdfast.app.back_ends import back_ends
 from holdfast.app.begin import LACKING_LINKS, Beginning, check_knowledge, recognise
-from holdfast.app.jobs import NODES
 from holdfast.app.place import Place, PlaceError
+from holdfast.app.presence import ALONE, serving
 from holdfast.config.settings import Settings
 from holdfast.metadata.port import Database
-from holdfast.metadata.queries import leases, meta
+from holdfast.metadata.queries import meta
 from holdfast.registry.clock import system_clock
 from holdfast.registry.exporting import Exporter
 from holdfast.registry.report import Report, Tell
@@ -54,17 +54,17 @@ async def opened(settings: Settings, doing: str, *, alone: bool) -> AsyncIterato
         assert ends.links  # noqa: S101 - it is not in memory
         await ends.migrate()
         if alone and place.server:
-            await stack.enter_async_context(ends.locks.hold("start"))
+            await stack.enter_async_context(ends.locks.hold(ALONE))
             await _see_nobody(ends.database, place)
         yield Offline(place, ends.database, ends.store, ends.links, ends.tree, ends.locks)
 
 
 async def _see_nobody(database: Database, place: Place) -> None:
     """Raise `PlaceError` while nodes serve."""
-    nodes = await database.read(lambda c: leases.held(c, NODES))
+    nodes = await database.read(serving)
     if nodes:
         raise PlaceError(
-            f"{len(nodes)} nodes use {place.names_in}: stop them first; a node that was killed counts for half a minute"
+            f"{nodes} nodes use {place.names_in}: stop them first; a node that was killed counts for half a minute"
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from holdfast.app.jobs import NODES
+from holdfast.app.presence import SERVING
 from holdfast.config.settings import Settings
 from holdfast.doctor.case import Case
 from holdfast.doctor.findings import Check, Finding, advice, ok, problem
@@ -81,7 +81,7 @@ def _database(case: Case) -> Iterator[Finding]:
         async def ask() -> Facts:
             database = PostgreSQLDatabase(settings.metadata.url, 1)
             try:
-                return await database.read(lambda c: look(c, NODES))
+                return await database.read(lambda c: look(c, SERVING))
             finally:
                 await database.close()
 

@@ -27,7 +27,7 @@ from holdfast.registry.clock import Clock
 from holdfast.registry.tree import TreeWriter
 from holdfast.storage.links import UNREADABLE, LinkReader
 from holdfast.storage.locks import Locks
-from holdfast.storage.port import BlobStore, StorageError
+from holdfast.storage.port import BlobStore, StorageError, StorageUnavailable
 
 log = structlog.get_logger("holdfast.gc")
 
@@ -40,6 +40,9 @@ PATIENCE = 3.0
 PAGE = 1000
 BATCH = 32
 """Blobs that are deleted together; a push of one of them waits for the whole batch."""
+
+LATE = 45.0
+"""Seconds after which a store that could not be reached has dealt with what it was asked before, or never will."""
 
 NEVER = 1 << 62
 
@@ -206,7 +209,7 @@ class Collector:
     async def _finish(self, blobs: Sequence[Blob], rows: Sequence[DirtyRow], why: str) -> None:
         """The second and third step. Aliases are part of a blob's row, and its links bear their names: so links go first."""
         await self._tree.write(rows)
-        await asyncio.gather(*map(self._delete_file, blobs))
+        await self._delete_files(blobs)
 
         def work(connection: Connection) -> None:
             for blob in blobs:
@@ -216,6 +219,15 @@ class Collector:
             await self._database.write(work)
         for blob in blobs:
             self._count_blob(BlobGone(blob.digest, blob.size, why))
+
+    async def _delete_files(self, blobs: Sequence[Blob]) -> None:
+        """Remove the bytes. Until nothing is under way any more, at a store that did not answer either, pushes of the same bytes have to wait."""
+        results = await asyncio.gather(*map(self._delete_file, blobs), return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        if any(isinstance(error, StorageUnavailable) for error in errors):
+            await asyncio.sleep(LATE)
+        if errors:
+            raise errors[0]
 
     async def _delete_file(self, blob: Blob) -> None:
         await self._store.delete(blob.digest, blob.parts)

@@ -130,7 +130,7 @@ class ImportsContract(EmptyDatabase):
         assert imports.is_quarantined(c, digest("x"))
         blobs.claim(c, "push", digest("x"), 10, NOW)
         assert blobs.find(c, "a", digest("x")) is None, "its bytes are not in place yet"
-        blobs.settle(c, "push")
+        blobs.settle(c, "push", digest("x"))
         assert blobs.claimed(c, "push") is None
         assert blobs.find(c, "a", digest("x")) == Blob(digest("x"), 10)
         assert not imports.is_quarantined(c, digest("x"))

@@ -47,6 +47,7 @@ class LeasesContract(EmptyDatabase):
         leases.take(c, "job d", "x", -HOUR)
         assert leases.held(c, "job ") == ["job a", "job b"]
         assert leases.held(c, "") == ["job", "job a", "job b", "jobs", "other"]
+        assert leases.counted(c, "job ") == 2
         leases.forget(c, HOUR // 2)
         assert c.all("SELECT name FROM leases WHERE name > 'job ' AND name < 'jobs' ORDER BY name") == [
             ("job a",),

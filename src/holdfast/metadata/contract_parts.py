@@ -12,7 +12,7 @@ def add_parted(connection: Connection, name: str, where: str, due: int = 0) -> N
     """Claim, link and settle a blob whose bytes lie in parts."""
     blobs.claim(connection, name, digest(name), 10, NOW)
     blobs.link(connection, "a", digest(name), NOW)
-    blobs.settle(connection, name, where, due)
+    blobs.settle(connection, name, digest(name), where, due)
 
 
 class PartsContract(EmptyDatabase):
@@ -58,6 +58,17 @@ class PartsContract(EmptyDatabase):
         for _ in range(2):
             add_parted(c, "x", "same")
         assert parts.left_over(c, NOW, 10) == []
+
+    @on_connection
+    def test_two_requests_on_one_upload_settle_each_its_own_blob(self, c: Connection) -> None:
+        add_parted(c, "victim", "of the victim")
+        for name in ("victim", "other"):
+            blobs.claim(c, "upload", digest(name), 10, NOW)
+        blobs.settle(c, "upload", digest("other"), "of the other")
+        assert blobs.parts(c, digest("other")) == "of the other"
+        assert blobs.parts(c, digest("victim")) == "of the victim"
+        assert parts.left_over(c, NOW, 10) == []
+        assert blobs.claimed(c, "upload") == Blob(digest("victim"), 10, "of the victim")
 
     @on_connection
     def test_a_deletion_tells_where_the_bytes_lie(self, c: Connection) -> None:

@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -452,9 +453,14 @@ class QueriesContract(EmptyDatabase):
         assert row is not None
         assert (row.size, row.digest, row.closed) == (3, digest("abc"), digest("abc", "sha512"))
         assert row.parts == "", "they are the blob's now"
-        uploads.remove(c, "u")
-        uploads.remove(c, "u")
-        assert uploads.find(c, "u") is None
+        assert not uploads.remove(c, row), "it was closed"
+        uploads.start(c, "v", "a", NOW)
+        other = uploads.find(c, "v")
+        assert other is not None
+        assert not uploads.remove(c, replace(other, size=1)), "somebody added to it"
+        assert uploads.remove(c, other)
+        assert not uploads.remove(c, other)
+        assert uploads.find(c, "v") is None
 
     @on_connection
     def test_closed_uploads_are_remembered_for_a_while_and_open_ones_longer(self, c: Connection) -> None:

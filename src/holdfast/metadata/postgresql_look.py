@@ -45,5 +45,5 @@ def look(connection: Connection, nodes: str) -> Facts:
         int(connections or 0),
         tables,
         last,
-        len(leases.held(connection, nodes)) if tables == last else 0,
+        leases.counted(connection, nodes) if tables == last else 0,
     )

@@ -93,7 +93,7 @@ class Manifests:
             manifests.put(connection, repository_id, repository, pushed, now, actor)
             for tag in wanted:
                 tags.move(connection, repository_id, repository, tag, pushed.digest, now, actor)
-            blobs.settle(connection, holder, due=now + READ_FOR)
+            blobs.settle(connection, holder, pushed.blob, due=now + READ_FOR)
             return dirty.followed(connection)
 
         try:

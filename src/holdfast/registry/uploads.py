@@ -6,7 +6,7 @@ sends it again). An upload that became a blob is remembered for an hour, so that
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import uuid4
@@ -116,9 +116,8 @@ class Uploads:
 
     async def forget(self, repository: str, upload_id: str) -> None:
         """Give an upload up if it is still there."""
-        row = await self.database.read(lambda c: uploads.find(c, upload_id))
-        if row and row.repository == repository and not row.closed:
-            await self._drop(row)
+        with suppress(Failure):
+            await self.cancel(repository, upload_id)
 
     async def forget_all(self, repository: str) -> None:
         """Give up the uploads that are under way into a repository now."""
@@ -146,7 +145,8 @@ class Uploads:
 
     async def cancel(self, repository: str, upload_id: str) -> None:
         """Give an upload up, also while another request writes to it. Raises `Failure(BLOB_UPLOAD_UNKNOWN)`."""
-        await self._drop(await self._find(repository, upload_id))
+        while not await self._drop(await self._find(repository, upload_id)):
+            pass  # somebody added to it meanwhile
 
     async def _find(self, repository: str, upload_id: str) -> UploadRow:
         row = await self.database.read(lambda c: uploads.find(c, upload_id))
@@ -222,7 +222,7 @@ class Uploads:
             if linked:
                 dirty.mark(connection, row.repository, "blob", blob, None)
             uploads.close(connection, row.id, digest, now)
-            blobs.settle(connection, row.id, parts, now + READ_FOR)
+            blobs.settle(connection, row.id, blob, parts, now + READ_FOR)
             return dirty.followed(connection)
 
         rows = await self.database.write(work)
@@ -236,15 +236,22 @@ class Uploads:
         await self._link(row, claimed.digest, claimed.digest, "")
         return True
 
-    async def _drop(self, row: UploadRow, parts: str = "") -> None:
-        """Remove an upload: its row first, so that nobody makes a blob of bytes that are going; what a crash leaves is swept when it is old."""
+    async def _drop(self, row: UploadRow, parts: str = "") -> bool:
+        """Remove an upload that was found as `row`, with its bytes, those in `parts` among them; tells whether nothing was added since, nor made
+        a blob of it: then all stays. The row goes first, so that nobody makes a blob of bytes that are going; what a crash leaves is swept when
+        it is old.
+        """
 
-        def work(connection: Connection) -> None:
-            uploads.remove(connection, row.id)
-            blobs.release(connection, row.id)
+        def work(connection: Connection) -> bool:
+            removed = uploads.remove(connection, row)
+            if removed:
+                blobs.release(connection, row.id)
+            return removed
 
-        await self.database.write(work)
-        await self.store.discard(_key(row), parts or row.parts)
+        removed = await self.database.write(work)
+        if removed:
+            await self.store.discard(_key(row), parts or row.parts)
+        return removed
 
 
 def _key(row: UploadRow) -> UploadKey:

@@ -102,11 +102,9 @@ class ObjectBlobStore:
     async def join(self, digest: Digest, parts: str) -> bool:
         pieces = decoded(parts)
         size = sum(part.size for part in pieces)
-        if await self._bucket.head(paths.blob(digest)) == size:
-            return True
         sizes = await asyncio.gather(*(self._bucket.head(part.path) for part in pieces))
         if not pieces or sizes != [part.size for part in pieces]:
-            return False
+            return await self._bucket.head(paths.blob(digest)) == size
         if (
             len(pieces) == 1
             and size <= LARGEST_COPY

@@ -98,39 +98,30 @@ def claimed(connection: Connection, holder: str) -> Blob | None:
     return _blob(row) if row else None
 
 
-def settle(connection: Connection, holder: str, where: str = "", due: int = 0) -> None:
-    """Drop what a holder has claimed: its bytes are in place (or in the parts `where`), and right.
+def settle(connection: Connection, holder: str, digest: Digest, where: str = "", due: int = 0) -> None:
+    """Drop a holder's claim on one blob: its bytes are in place (or in the parts `where`), and right.
 
     Parts that the blob had before are of no use after `due`.
     """
-    if connection.one(
-        "SELECT 1 FROM claims c JOIN blobs b ON b.digest = c.digest WHERE c.holder = ? AND (b.state = 'quarantined' OR b.parts <> ?)",
-        holder,
-        where,
-    ):
-        _settle(connection, holder, where, due)
-    release(connection, holder)
-
-
-def _settle(connection: Connection, holder: str, where: str, due: int) -> None:
-    connection.run(
-        "INSERT INTO leftovers (digest, parts, due) SELECT digest, parts, ? FROM blobs WHERE parts <> '' AND parts <> ?"
-        " AND digest IN (SELECT digest FROM claims WHERE holder = ?) ON CONFLICT DO NOTHING",
-        due,
-        where,
-        holder,
-    )
-    connection.run(
-        "UPDATE blobs SET parts = ?, state = CASE state WHEN 'quarantined' THEN 'live' ELSE state END"
-        " WHERE (state = 'quarantined' OR parts <> ?) AND digest IN (SELECT digest FROM claims WHERE holder = ?)",
-        where,
-        where,
-        holder,
-    )
+    row = connection.one("SELECT parts, state FROM blobs WHERE digest = ?", digest)
+    if row and (row[0] != where or row[1] == "quarantined"):
+        if row[0] and row[0] != where:
+            connection.run(
+                "INSERT INTO leftovers (digest, parts, due) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                digest,
+                row[0],
+                due,
+            )
+        connection.run(
+            "UPDATE blobs SET parts = ?, state = CASE state WHEN 'quarantined' THEN 'live' ELSE state END WHERE digest = ?",
+            where,
+            digest,
+        )
+    connection.run("DELETE FROM claims WHERE holder = ? AND digest = ?", holder, digest)
 
 
 def release(connection: Connection, holder: str) -> None:
-    """Drop what a holder has claimed."""
+    """Drop all that a holder has claimed."""
     connection.run("DELETE FROM claims WHERE holder = ?", holder)
 
 

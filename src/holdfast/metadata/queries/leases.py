@@ -55,6 +55,11 @@ def held(connection: Connection, prefix: str) -> list[str]:
     return [text(name) for (name,) in rows if text(name).startswith(prefix)]
 
 
+def counted(connection: Connection, prefix: str) -> int:
+    """How many different words follow `prefix` in the names of leases that somebody has."""
+    return len({name.removeprefix(prefix).partition(" ")[0] for name in held(connection, prefix)})
+
+
 def forget(connection: Connection, milliseconds: int) -> None:
     """Remove what lapsed so long ago."""
     connection.run(f"DELETE FROM leases WHERE until < {_NOW} - ?", milliseconds)  # noqa: S608 - a constant

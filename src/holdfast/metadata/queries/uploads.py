@@ -112,6 +112,9 @@ def close(connection: Connection, upload_id: str, digest: Digest, now: int) -> N
     )
 
 
-def remove(connection: Connection, upload_id: str) -> None:
-    """Forget an upload."""
-    connection.run("DELETE FROM uploads WHERE id = ?", upload_id)
+def remove(connection: Connection, row: UploadRow) -> bool:
+    """Forget an upload that was found as `row`; tells whether it is still open and nothing was added since."""
+    changed = connection.run(
+        "DELETE FROM uploads WHERE id = ? AND closed IS NULL AND size = ? AND parts = ?", row.id, row.size, row.parts
+    )
+    return changed > 0
