@@ -24,7 +24,7 @@ from deploy.test_kubernetes import VERSIONS
 from harness.http import Client
 from harness.postgresql import PostgreSQL
 from harness.repository import Repository
-from harness.server import Server, free_port
+from harness.server import Server, free_port, wait_until
 from harness.swift import Swift
 
 PORTS = ("5000", "5001", "5002", "5003")
@@ -93,6 +93,14 @@ class Reader:
         """The log of the node that the document has at this port."""
         return (self.directory / self.here(f"node-{port}.log")).read_text()
 
+    def await_starts(self, *numbers: int) -> None:
+        """Wait until the nodes have said so many times each that they serve: a first worker answers a little before that."""
+
+        def started() -> bool:
+            return tuple(self.log(port).count("serving url") for port in NODES) == numbers
+
+        wait_until(started, f"the nodes to have started {numbers} times", 60)
+
     def close(self) -> None:
         """End what was started."""
         for file in (*self.directory.glob("node-*.pid"), *self.directory.glob("nginx.pid")):
@@ -142,12 +150,12 @@ def test_the_document(reader: Reader, tmp_path: Path) -> None:
     assert all("method=PATCH" in log or "method=POST" in log for log in map(reader.log, NODES)), reader.logs()
     reader.do(kill)
     reader.do(add)
-    assert reader.log("5002").count("serving url") == 2
+    reader.await_starts(1, 2, 1)
     reader.do(clean)
 
     [roll] = blocks("Upgrades", "sh", SCALE)
     reader.do(roll)
-    assert [reader.log(port).count("serving url") for port in NODES] == [2, 3, 2]
+    reader.await_starts(2, 3, 2)
     pulled = "docker image rm localhost:5000/alpine:again; docker pull localhost:5000/alpine:again"
     reader.do(pulled)
 
