@@ -64,16 +64,18 @@ class Beginning:
         """The same as `run` for one of several nodes: the first one of all takes over what is in the store, the others wait for that. Claims and
         the tree are the business of all of them, and the database alone tells what is right. Raises as `run`.
         """
-        if not self.tree.keeps_links:
-            await self.database.write(lambda c: meta.put_once(c, LACKING_LINKS, "yes"))
         known, due = await self.database.read(lambda c: (meta.get(c, "instance"), _is_due(c)))
         found = (await self.store.read_file(paths.INSTANCE) or b"").decode("ascii", "replace").strip()
+        if known and not due and not self.tree.keeps_links:
+            await self.database.write(lambda c: meta.put_once(c, LACKING_LINKS, "yes"))
         if known and not due and known == found:
             return
         async with self.locks.hold("start"):
             await recognise(self.database, self.store, self.links, self.place)
             if await self.database.read(_is_due):
                 await self.take_over()
+            if not self.tree.keeps_links:
+                await self.database.write(lambda c: meta.put_once(c, LACKING_LINKS, "yes"))
 
     async def run(self, start: str) -> None:
         """Do what is left to do before names can be answered for. `start` tells one start of the server from another.

@@ -125,6 +125,8 @@ async def build(
             gate.open()
             checks.start()
             after.push_async_callback(checks.close)
+            if reports and isinstance(tree, TreeQueue):
+                after.push_async_callback(_stopped, asyncio.create_task(tree.work_off()))
             if reports and not _read_only(settings, place):
                 _work(ends, _jobs(settings, place, ends, uploads, clock), occupancy, gate, after)
 
@@ -150,8 +152,6 @@ def _work(ends: BackEnds, tasks: list[Job], occupancy: Occupancy | None, gate: G
     if occupancy:
         after.push_async_callback(occupancy.leave)
         after.push_async_callback(_stopped, asyncio.create_task(_keep(occupancy, gate)))
-    if isinstance(ends.tree, TreeQueue):
-        after.push_async_callback(_stopped, asyncio.create_task(ends.tree.work_off()))
 
 
 def _jobs(settings: Settings, place: Place, ends: BackEnds, uploads: Uploads, clock: Clock) -> list[Job]:
@@ -167,10 +167,10 @@ def _jobs(settings: Settings, place: Place, ends: BackEnds, uploads: Uploads, cl
 
 
 def _occupancy(place: Place, ends: BackEnds, start: str) -> Occupancy | None:
-    """What takes a bucket for this server alone; None where several servers share a database."""
-    if not place.bucket or place.server:
+    """What takes a bucket for this server, or for all that share its database; None where there is no bucket."""
+    if not place.bucket:
         return None
-    return Occupancy(ends.store, ends.database, place.bucket, start)
+    return Occupancy(ends.store, ends.database, place.bucket, start, shared=bool(place.server))
 
 
 async def _keep(occupancy: Occupancy, gate: Gate) -> None:

@@ -15,7 +15,7 @@ from holdfast.storage.port import StorageError
 
 log = structlog.get_logger("holdfast")
 
-PATIENCE = 1.0
+PATIENCE = 3.0
 """Seconds to wait for a lease: who has it does the job."""
 
 RETRY = 5.0
@@ -60,4 +60,6 @@ class Jobs:
             except (StorageError, DatabaseError, Failure) as error:
                 log.error("a background job failed and is tried again", job=job.name, error=str(error))
                 pause = min(RETRY, job.interval)
+            except Exception:
+                log.exception("a defect of the program: a background job failed and is tried again", job=job.name)
             await asyncio.sleep(pause)

@@ -1,4 +1,4 @@
-"""Who uses a bucket with an embedded database: one server only, since each would know of its own pushes alone.
+"""Who uses a bucket: one database only, since each would know of its own pushes alone; an embedded one belongs to one server.
 
 Directories have locks for that; a bucket has an object that the server writes again and again. Whether another one writes it is seen by its
 changing: no clock is trusted.
@@ -14,7 +14,7 @@ from uuid import uuid4
 import structlog
 
 from holdfast.app.place import PlaceError
-from holdfast.metadata.port import Database
+from holdfast.metadata.port import Database, DatabaseError, DatabaseUnavailable
 from holdfast.metadata.queries import meta
 from holdfast.storage import paths
 from holdfast.storage.port import BlobStore, StorageError
@@ -34,12 +34,15 @@ KEY = "database"
 
 @dataclass(frozen=True, slots=True)
 class Occupancy:
-    """A server's claim on a bucket. `start` tells one start of the server from another."""
+    """A server's claim on a bucket. `start` tells one start of the server from another; `shared`: whether others have the same
+    database.
+    """
 
     store: BlobStore
     database: Database
     place: str
     start: str
+    shared: bool = False
     every: float = EVERY
     silent: float = SILENT
 
@@ -62,23 +65,28 @@ class Occupancy:
             await asyncio.sleep(self.every)
             try:
                 found = await self.store.read_file(paths.SERVER)
-                if found and _of(found, "start") != self.start:
+                if found and not await self._is_ours(found):
                     raise PlaceError(
                         f"{self.place} was taken by another server ({_of(found, 'who')}) with a database of its own; several servers on one"
                         " bucket need one database: set metadata.url"
                     )
                 await self._sign(number)
-            except StorageError as error:
+            except (StorageError, DatabaseUnavailable) as error:
                 log.warning("no sign of life could be given in the bucket", error=str(error))
 
     async def leave(self) -> None:
         """Let the next server begin at once."""
         try:
             found = await self.store.read_file(paths.SERVER)
-            if found and _of(found, "start") == self.start:
+            if found and await self._is_ours(found):
                 await self.store.remove([paths.SERVER])
-        except StorageError as error:
+        except (StorageError, DatabaseError) as error:
             log.warning("the bucket is still taken for used for a moment", error=str(error))
+
+    async def _is_ours(self, found: bytes) -> bool:
+        if self.shared:
+            return _of(found, "database") == await self._own()
+        return _of(found, "start") == self.start
 
     async def _own(self) -> str:
         """What tells this server's database from any other."""

@@ -44,6 +44,20 @@ class PartsContract(EmptyDatabase):
         assert parts.left_over(c, NOW + 5, 10) == []
 
     @on_connection
+    def test_a_blob_is_claimed_as_long_as_it_has_these_parts(self, c: Connection) -> None:
+        add_parted(c, "x", "part")
+        blob = Blob(digest("x"), 10, "part")
+        assert not parts.claim(c, "joining", Blob(digest("x"), 10, "other"), NOW)
+        assert parts.claim(c, "joining", blob, NOW + 5)
+        assert collection.start_deletion(c, digest("x"), NOW + 9) is None
+        blobs.release(c, "joining")
+        assert blobs.untouched(c, digest("x"), NOW), "it was not used"
+        parts.moved(c, digest("x"), "elsewhere")
+        assert blobs.parts(c, digest("x")) == "elsewhere"
+        assert collection.start_deletion(c, digest("x"), NOW)
+        assert not parts.claim(c, "joining", Blob(digest("x"), 10, "elsewhere"), NOW)
+
+    @on_connection
     def test_parts_of_an_earlier_push_are_left_over(self, c: Connection) -> None:
         add_parted(c, "x", "first")
         add_parted(c, "x", "second", NOW + 7)

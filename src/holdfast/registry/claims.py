@@ -19,7 +19,8 @@ COLLECTION = "garbage collection"
 WAIT = 5.0
 """Seconds that a push waits for the end of a deletion."""
 
-STEP = 0.05
+STEP = 0.5
+"""Seconds that a look takes at most; a database server needs some of them to give a lease."""
 
 
 @dataclass(frozen=True, slots=True)

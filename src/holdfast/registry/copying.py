@@ -96,14 +96,20 @@ class StoreCopier:
         if instance:
             await self._target.store.write_files([(paths.INSTANCE, f"{instance}\n".encode())])
         else:
+            await self._target.store.write_files([(paths.COPY, self._source.words.encode())])
             await self._target.store.remove([paths.INSTANCE])
         return self._report
+
+    async def _was_copied(self) -> bool:
+        """Whether the target is a copy of a source that belongs to no database either."""
+        return await self._target.store.read_file(paths.COPY) == self._source.words.encode()
 
     async def _begin(self) -> str:
         """See that the target is empty or a copy, and mark it; gives the id of the source's database, or nothing."""
         ours, theirs = [await _instance(end.store) for end in (self._source, self._target)]
         mark = f"{INCOMPLETE} {ours or 'a tree without one'}"
-        if theirs not in (ours, mark) and (theirs or await _holds_something(self._target.links)):
+        known = theirs == mark or (theirs == ours and (ours or await self._was_copied()))
+        if not known and (theirs or await _holds_something(self._target.links)):
             raise NoCopy(
                 f"{self._target.words} holds another registry, or one that is no copy of {self._source.words}: name an empty place"
             )

@@ -1,14 +1,14 @@
 """Joining: blobs whose bytes came in parts are put at registry:2's place in the background, and the parts go when nobody reads them any more."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 import structlog
 
 from holdfast.metadata.port import Connection, Database
 from holdfast.metadata.queries import blobs, parts
-from holdfast.metadata.queries.blobs import BeingDeleted, Blob
+from holdfast.metadata.queries.blobs import Blob
 from holdfast.registry.clock import Clock
 from holdfast.registry.manifests import READ_FOR
 from holdfast.storage.port import BlobStore, StorageError
@@ -16,6 +16,9 @@ from holdfast.storage.port import BlobStore, StorageError
 log = structlog.get_logger("holdfast.joining")
 
 PAGE = 100
+AGAIN = 60 * 60 * 1000
+"""Milliseconds after which parts that are missing or damaged are looked at again."""
+
 AT_ONCE = 2
 """Blobs that are joined at the same time."""
 
@@ -28,6 +31,8 @@ class Joiner:
     store: BlobStore
     clock: Clock
     keep: int = READ_FOR
+    _hopeless: dict[str, int] = field(default_factory=dict)
+    """Until when parts that could not be joined are left alone."""
 
     async def run(self) -> int:
         """Join all that there is, and remove what is left over; gives the number of blobs joined. Raises `StorageError`, `DatabaseError`."""
@@ -36,7 +41,11 @@ class Joiner:
         while page := await self.database.read(lambda c, a=after: parts.parted(c, a, PAGE)):  # type: ignore[misc]
             after = page[-1].digest
             for first in range(0, len(page), AT_ONCE):
-                joined += sum(await asyncio.gather(*map(self._join, page[first : first + AT_ONCE])))
+                ended = await asyncio.gather(*map(self._join, page[first : first + AT_ONCE]), return_exceptions=True)
+                for result in ended:
+                    if isinstance(result, BaseException):
+                        raise result
+                joined += sum(result is True for result in ended)
         await self.tidy()
         return joined
 
@@ -50,17 +59,16 @@ class Joiner:
     async def _join(self, blob: Blob) -> bool:
         holder, now = f"joining {uuid4()}", self.clock()
 
-        def claim(connection: Connection) -> None:
-            blobs.claim(connection, holder, blob.digest, blob.size, now)
+        def claim(connection: Connection) -> bool:
+            return parts.claim(connection, holder, blob, now)
 
-        try:
-            await self.database.write(claim)
-        except BeingDeleted:
+        if self._hopeless.get(blob.parts, 0) > now or not await self.database.write(claim):
             return False
         try:
             if await self.store.join(blob.digest, blob.parts):
                 due = self.clock() + self.keep
                 return await self.database.write(lambda c: parts.joined(c, blob, due))
+            self._hopeless[blob.parts] = now + AGAIN
             log.error("the bytes of a blob are missing or damaged; pushing it again mends it", digest=blob.digest)
         except StorageError as error:
             log.warning(

@@ -16,7 +16,7 @@ from typing import Any
 from holdfast.metadata.port import Database, DatabaseError
 from holdfast.metadata.queries import leases
 from holdfast.storage.locks import MemoryLocks
-from holdfast.storage.port import StorageError
+from holdfast.storage.port import StorageUnavailable
 
 SECONDS = 20.0
 """How long a lease lasts."""
@@ -56,7 +56,7 @@ class LeaseLocks:
 
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[None]:
-        """As `Locks.hold`. What is done meanwhile is cancelled when the lease is lost, and ends with a `StorageError`."""
+        """As `Locks.hold`. What is done meanwhile is cancelled when the lease is lost, and ends with a `StorageUnavailable`."""
         task = asyncio.current_task()
         assert task  # noqa: S101 - a coroutine runs in a task
         async with self._inner.hold(name):
@@ -73,7 +73,7 @@ class LeaseLocks:
                 del self._holds[holder]
                 await self._apart(self._release(name, holder))
             if hold.lost:
-                raise StorageError(
+                raise StorageUnavailable(
                     f"the lease {name!r} was lost: the database could not be reached in time, or another node took it"
                 )
 
@@ -97,7 +97,7 @@ class LeaseLocks:
                     if not await self._database.read(lambda c: leases.is_taken(c, name)):
                         break
         except DatabaseError as error:
-            raise StorageError(f"waiting for the lease {name!r}: {error}") from error
+            raise StorageUnavailable(f"waiting for the lease {name!r}: {error}") from error
 
     async def _attempt(self, name: str, holder: str) -> bool:
         taking = self._start(self._database.write(lambda c: leases.take(c, name, holder, self._milliseconds)))

@@ -29,6 +29,9 @@ LOOK_EVERY = 1.0
 
 RETRY_AFTER = 10.0
 
+AT_THE_END = 2.0
+"""Seconds that an orderly stop waits for links."""
+
 LEASE = "link tree"
 
 
@@ -40,6 +43,7 @@ class TreeQueue(TreeWriter):
         self._leases = leases
         self._links = written
         self._moved = asyncio.Event()
+        self._begun = False
 
     @property
     def keeps_links(self) -> bool:
@@ -74,6 +78,7 @@ class TreeQueue(TreeWriter):
 
     async def work_off(self) -> None:
         """Write links as names move, here and on other nodes, until cancelled."""
+        self._begun = True
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._moved.wait(), LOOK_EVERY)
@@ -84,6 +89,17 @@ class TreeQueue(TreeWriter):
             except (StorageError, DatabaseError) as error:
                 log.error("links were not written", error=str(error), retry_seconds=RETRY_AFTER)
                 await asyncio.sleep(RETRY_AFTER)
+            except Exception:
+                log.exception("a defect of the program: links were not written")
+                await asyncio.sleep(RETRY_AFTER)
+
+    async def close(self) -> None:
+        """Write what is waiting, if that takes no time; what stays is written by others, or at the next start."""
+        with suppress(StorageError, DatabaseError, TimeoutError):
+            async with asyncio.timeout(AT_THE_END):
+                if self._begun:
+                    await self.drain(adopt=False)
+        await super().close()
 
     async def _write_batch(self, rows: Sequence[DirtyRow]) -> tuple[int, StorageError | None]:
         """Write links, those of one repository in order; gives the number of rows that are done, and what prevented others."""
@@ -91,7 +107,14 @@ class TreeQueue(TreeWriter):
         for row in rows:
             by_repository.setdefault(row.repository, []).append(row)
         room = asyncio.Semaphore(AT_ONCE)
-        results = await asyncio.gather(*(self._write_all(group, room) for group in by_repository.values()))
+        # All have ended when this goes on: nothing is written without the lease.
+        ended = await asyncio.gather(
+            *(self._write_all(group, room) for group in by_repository.values()), return_exceptions=True
+        )
+        for result in ended:
+            if isinstance(result, BaseException):
+                raise result
+        results = [result for result in ended if not isinstance(result, BaseException)]
         written = [id_ for ids, _ in results for id_ in ids]
         await self._database.write(lambda c: dirty.clean(c, written))
         return len(written), next((error for _, error in results if error), None)

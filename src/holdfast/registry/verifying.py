@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from holdfast.metadata.port import Connection, Database
 from holdfast.metadata.queries import blobs, imports, manifests, repositories
+from holdfast.metadata.queries import parts as queries
 from holdfast.metadata.queries.dirty import DirtyRow
 from holdfast.model.digests import Digest
 from holdfast.model.manifests import parse_manifest
@@ -29,6 +30,7 @@ DAMAGED = "a blob whose bytes do not have its digest"
 RIGHT_AGAIN = "a blob that was damaged and is right again, but not served"
 OTHER_SIZE = "a blob whose size is not the recorded one"
 UNREADABLE = "a blob that cannot be read"
+ELSEWHERE = "a blob whose bytes lie elsewhere than is recorded"
 NO_ROW = "a blob that the database does not know"
 LACKING = "an image that lacks blobs"
 
@@ -95,6 +97,7 @@ class Verifier:
                 if repair:
                     await self._write(lambda c: imports.release(c, digest))
                 return
+        await self._look_elsewhere(digest, parts, repair=repair and hashing)
         if recorded is None and not await self._has_row(digest):
             self._found(NO_ROW, digest, repaired=repair)
         elif recorded is not None and recorded != size:
@@ -104,6 +107,13 @@ class Verifier:
         if repair and (hashing or recorded is None):
             stored = (await self._store.stat(digest, parts)) or size
             await self._write(lambda c: imports.store(c, digest, stored, 0, parts))
+
+    async def _look_elsewhere(self, digest: Digest, parts: str, *, repair: bool) -> None:
+        """See that pulls find the bytes that the store tells of: what is recorded may name parts that are gone."""
+        if parts and await self._has_row(digest) and not await self._store.stat(digest, await self._parts(digest)):
+            self._found(ELSEWHERE, digest, repaired=repair)
+            if repair:
+                await self._write(lambda c: queries.moved(c, digest, parts))
 
     async def _parts(self, digest: Digest) -> str:
         return await self._database.read(lambda c: blobs.parts(c, digest))

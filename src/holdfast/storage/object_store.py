@@ -79,7 +79,9 @@ class ObjectBlobStore:
         pieces = decoded(parts)
         if len(pieces) > 1:
             return None
-        path = pieces[0].path if pieces else paths.blob(digest)
+        path = paths.blob(digest)
+        if pieces and await self._bucket.head(pieces[0].path) == pieces[0].size:  # clients cannot look elsewhere
+            path = pieces[0].path
         made, address = self._urls.get(path, (0.0, None))
         now = time.monotonic()
         if address is None or now - made > URL_KEPT_FOR:

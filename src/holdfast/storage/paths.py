@@ -11,6 +11,7 @@
         _holdfast/tmp/<uuid>                                                    small files before their rename (ours)
         _holdfast/instance                                                      which database this tree belongs to (ours)
         _holdfast/server.lock                                                   which server uses it (ours)
+        _holdfast/copy                                                          what this tree is a copy of, where that has no instance (ours)
         _holdfast/server                                                        the same, on an object store (ours)
         _holdfast/segments/<uuid>                                               object stores: bytes that one request of an upload brought (ours)
         _holdfast/parted/sha256/<hex>                                           object stores: which segments hold a blob's bytes (ours)
@@ -26,6 +27,7 @@ OWN = "_holdfast"
 TEMPORARY = "_holdfast/tmp"
 INSTANCE = f"{OWN}/instance"
 SERVER = f"{OWN}/server"
+COPY = f"{OWN}/copy"
 SEGMENTS = f"{OWN}/segments"
 PARTED = f"{OWN}/parted"
 

@@ -18,6 +18,26 @@ def parted(connection: Connection, after: str, most: int) -> list[Blob]:
     return [Blob(Digest(text(a)), number(b), text(c)) for a, b, c in rows]
 
 
+def claim(connection: Connection, holder: str, blob: Blob, now: int) -> bool:
+    """Keep a blob from the garbage collector, as `blobs.claim` does, if its bytes still lie in these parts; tells whether they do. It does not
+    count as used.
+    """
+    changed = connection.run(
+        "INSERT INTO claims (holder, digest, claimed_at) SELECT ?, digest, ? FROM blobs"
+        " WHERE digest = ? AND parts = ? AND state <> 'deleting'",
+        holder,
+        now,
+        blob.digest,
+        blob.parts,
+    )
+    return changed > 0
+
+
+def moved(connection: Connection, digest: Digest, where: str) -> None:
+    """Record that a blob's bytes lie elsewhere than was recorded, where they have been checked."""
+    connection.run("UPDATE blobs SET parts = ? WHERE digest = ?", where, digest)
+
+
 def joined(connection: Connection, blob: Blob, due: int) -> bool:
     """Record that the bytes of a blob in parts are at its own place; the parts are of no use after `due`. Tells whether it had these parts."""
     changed = connection.run("UPDATE blobs SET parts = '' WHERE digest = ? AND parts = ?", blob.digest, blob.parts)
