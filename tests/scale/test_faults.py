@@ -134,7 +134,7 @@ def node_refused_by_store(scene: Scene) -> Iterator[None]:
 def _silenced(scene: Scene, wires: list[Wire]) -> Iterator[None]:
     for wire in wires:
         wire.silence()
-    wait_until(lambda: sum(wire.held for wire in wires) >= 2, "requests to wait", 60)
+    wait_until(lambda: sum(wire.held for wire in wires) >= 2 * len(wires), "requests to wait", 60)
     if scene.long:
         scene.await_failures(2)
     yield
@@ -153,7 +153,7 @@ FAULTS: list[Callable[[Scene], Iterator[None]]] = [
     *(node_killed, database_killed, store_killed, store_busy, store_stalled),
     *(node_without_database, node_refused_by_database, node_without_store, node_refused_by_store),
 ]
-LAST = [store_killed, store_stalled, node_refused_by_store]
+LAST = [store_stalled, node_refused_by_store]
 """After these it is looked for what faults before them have left, too; with --long after each."""
 
 
