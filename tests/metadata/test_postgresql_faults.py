@@ -289,7 +289,7 @@ def test_a_newer_database_is_refused(postgresql: PostgreSQL) -> None:
 def test_what_is_wrong_is_said_without_the_password(postgresql: PostgreSQL) -> None:
     url = postgresql.url("postgres", "locked:secret%21")
     for wrong, words in {
-        url: f'at postgresql://locked@127.0.0.1:{postgresql.port}/postgres cannot be reached: .*password authentication failed for .*; check user',
+        url: f"at postgresql://locked@127.0.0.1:{postgresql.port}/postgres cannot be reached: .*password authentication failed for .*; check user",
         postgresql.url("nowhere"): 'database "nowhere" does not exist; .*CREATE DATABASE',
         postgresql.url("nowhere", "nobody"): 'role "nobody" does not exist; make that user',
         "postgresql://postgres@127.0.0.1:1/postgres": "Connection refused; start PostgreSQL",

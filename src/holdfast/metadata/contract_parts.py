@@ -115,3 +115,16 @@ class PartsContract(EmptyDatabase):
             False,
             False,
         ]
+
+    @on_connection
+    def test_uploads_that_nothing_was_added_to(self, c: Connection) -> None:
+        for name in ("old", "active", "closed"):
+            uploads.start(c, name, "a", NOW)
+        active = uploads.find(c, "active")
+        assert active
+        uploads.record(c, active, 3, digest("abc"), b"", NOW + 1)
+        uploads.close(c, "closed", digest("x"), NOW)
+        assert uploads.untouched(c, NOW, 10) == []
+        assert uploads.untouched(c, NOW + 1, 10) == [("old", "a")]
+        assert len(uploads.untouched(c, NOW + 2, 10)) == 2
+        assert len(uploads.untouched(c, NOW + 2, 1)) == 1
