@@ -38,6 +38,11 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10.0) 
         time.sleep(0.01)
 
 
+def waits(ready: bytes) -> bool:
+    """Whether a server that gives this at /readyz has not come to the end of its start: names are read, or a database has no tables yet."""
+    return any(sign in ready for sign in (b'"progress"', b"waiting for what this server needs", b'"reason":"database:'))
+
+
 class Server:
     """A registry server that a test starts, stops, kills and starts again.
 
@@ -138,10 +143,10 @@ class Server:
         """Whether it serves, and knows the names of what is stored."""
         try:
             if "http.tls.certificate" in self.settings:
-                return b'"progress"' not in self._encrypted("/readyz")
+                return not waits(self._encrypted("/readyz"))
             if Client(self, timeout=5).get(self._ready).status != 200:
                 return False
-            return b'"progress"' not in Client(self, timeout=5).get("/readyz").body
+            return not waits(Client(self, timeout=5).get("/readyz").body)
         except (OSError, AssertionError):
             return False
 

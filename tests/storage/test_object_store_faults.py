@@ -237,6 +237,24 @@ def test_a_store_that_does_not_answer_is_unavailable(swift: Swift, address: S3Ad
         on_bucket(replace(address, endpoint=relay.endpoint), work, patience=1)
 
 
+@pytest.mark.parametrize("method", ["PUT", "HEAD", "GET", "POST"])
+def test_a_connection_that_the_store_closes_just_then_is_no_failure(
+    swift: Swift, address: S3Address, method: str
+) -> None:
+    with Relay(swift.address) as relay:
+        answers = iter(["drop"])
+        relay.fail = lambda asked, _path: next(answers, "") if asked == method else ""
+
+        async def work(store: ObjectBlobStore) -> None:
+            await store.write_files([("a", b"x")])
+            assert await store.read_file("a") == b"x"
+            assert await store.stat(digest_of(b"nowhere")) is None
+            await store.remove(["a"])
+            assert await store.read_file("a") is None
+
+        on_bucket(replace(address, endpoint=relay.endpoint), work, patience=1)
+
+
 def test_a_store_that_is_not_there_is_unavailable(address: S3Address) -> None:
     async def work(store: ObjectBlobStore) -> None:
         outcomes = await asyncio.gather(*(call(store) for call in CALLS.values()), return_exceptions=True)

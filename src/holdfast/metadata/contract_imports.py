@@ -215,4 +215,7 @@ class ImportsContract(EmptyDatabase):
         for name in ("one", "two"):
             dirty.mark(c, "a", "tag", name, None)
         dirty.acknowledge(c, [row.id for row in dirty.since(c, 0) if row.name == "two"])
-        assert [row.acknowledged for row in dirty.since(c, 0)] == [False, True]
+        rows = dirty.since(c, 0)
+        assert [row.acknowledged for row in rows] == [False, True]
+        assert dirty.some(c, 0, 1) == rows[:1]
+        assert dirty.some(c, rows[0].id, 5) == rows[1:]

@@ -6,12 +6,14 @@ so they are read for the reason and never passed on.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import wraps
 from random import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError, GenericError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
@@ -50,6 +52,17 @@ FEW_STREAMS = 4
 DELETED_AGAIN = 5
 AGAIN_AFTER = 0.2
 """Where several requests delete or write one key at once, some stores fail for that key alone; obstore does not try again then."""
+
+PAUSES = (0.02, 0.2, 0.5)
+"""Seconds before each repetition of what failed at once."""
+
+AT_ONCE = 2.0
+
+UNREACHED = "cannot be reached"
+"""What stands in an error where no answer came."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MOST_PARTS = 10_000
 """No store takes more in one object."""
@@ -98,6 +111,26 @@ class Found:
     size: int
     modified: int
     etag: str = ""
+
+
+def again(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Repeat what failed at once for want of a connection: stores close those that were not used for a while, also at the moment when a request is
+    sent, and obstore repeats not all of these. What failed after a while was repeated by obstore. Only for what can be done twice.
+    """
+
+    @wraps(work)
+    async def run(*arguments: P.args, **options: P.kwargs) -> T:
+        for pause in (*PAUSES, None):
+            begun = time.monotonic()
+            try:
+                return await work(*arguments, **options)
+            except StorageUnavailable as error:
+                if pause is None or UNREACHED not in str(error) or time.monotonic() - begun > AT_ONCE:
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError  # pragma: no cover - the loop returns or raises
+
+    return run
 
 
 class Stream:
@@ -174,8 +207,9 @@ class Bucket:
             )
         if code:  # of one key of several
             return StorageUnavailable(f"{self._place} could not delete an object: {reason}")
-        return StorageUnavailable(f"{self._place} cannot be reached: {unreachable(text)}")
+        return StorageUnavailable(f"{self._place} {UNREACHED}: {unreachable(text)}")
 
+    @again
     async def head(self, path: str) -> int | None:
         """An object's size, or None if it is not there."""
         with self.translated():
@@ -187,6 +221,7 @@ class Bucket:
         found = await self.stream(path)
         return found.size if found else None
 
+    @again
     async def stream(self, path: str, start: int = 0, end: int | None = None) -> Stream | None:
         """Read an object from `start` on, up to `end` or all, with one request; None if it is not there."""
         options: obstore.GetOptions = {}
@@ -200,6 +235,7 @@ class Bucket:
         except FileNotFoundError:
             return None
 
+    @again
     async def write(self, path: str, content: bytes) -> None:
         """Write an object with one request."""
         try:
@@ -235,6 +271,7 @@ class Bucket:
                 max_concurrency=parallel,
             )
 
+    @again
     async def copy(self, source: str, target: str) -> bool:
         """Copy an object without fetching it; tells whether it was there."""
         try:
@@ -244,6 +281,7 @@ class Bucket:
             return False
         return True
 
+    @again
     async def remove(self, removed: Sequence[str]) -> None:
         """Remove objects, in one request where the store can; no error if they are not there."""
         keys = [self._key(path) for path in removed]
