@@ -192,6 +192,7 @@ async def kill_and_restart(server: PostgreSQL, database: PostgreSQLDatabase) -> 
         await asyncio.to_thread(server.start)
         await writers.more()
     await writers.stop()
+    await available(database)
     kept = await database.read(lambda c: {row[0] for row in c.all("SELECT key FROM meta")})
     assert writers.acknowledged <= kept
 
