@@ -60,7 +60,11 @@ def test_database_away(
             wire.database.restore()
             healed = now()
             wait_until(lambda: readiness(node) == 200, "the node to be ready again", 30)
-            wait_until(lambda: bob.get("manifests/tag").status == 200, "tags to be answered again", 30)
+            wait_until(
+                lambda: all(bob.get("manifests/tag").status == 200 for _ in range(CONNECTIONS)),
+                "tags to be answered again by both workers",
+                30,
+            )
             book.note(
                 Measured(
                     fault=f"database away ({lose.__name__})",
