@@ -11,6 +11,10 @@ from typing import Any, Self
 PIECE = 65536
 
 
+TURNS = 10
+"""Turns of the event loop in which whatever had begun has come to its end."""
+
+
 class Wire:
     """Forwards connections on `port` to a loopback port, from a thread of its own, until it is disturbed; `restore` ends every disturbance."""
 
@@ -76,6 +80,9 @@ class Wire:
         self._ready.set()
         await self._ended.wait()
         await self._close()
+        for _ in range(TURNS):  # connections that were accepted just then are taken, and broken off
+            await asyncio.sleep(0)
+            await self._cancel()
 
     async def _restore(self) -> None:
         self._pattern = None
@@ -106,7 +113,7 @@ class Wire:
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with AsyncExitStack() as stack:
-            stack.callback(writer.transport.abort)
+            stack.push_async_callback(_gone, writer)
             stack.enter_context(suppress(OSError, asyncio.IncompleteReadError))
             if self._pattern is None:
                 await self._opened()
@@ -114,7 +121,7 @@ class Wire:
                 await self._reply(reader, writer)
                 return
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-            stack.callback(far_writer.transport.abort)
+            stack.push_async_callback(_gone, far_writer)
             await asyncio.gather(self._forward(reader, far_writer), self._forward(far_reader, writer, back=True))
 
     async def _opened(self) -> None:
@@ -141,4 +148,11 @@ class Wire:
         writer.write(self._answer)
         await writer.drain()
         writer.close()
+        await writer.wait_closed()
+
+
+async def _gone(writer: asyncio.StreamWriter) -> None:
+    """Break a connection off, and return when its socket is closed."""
+    writer.transport.abort()
+    with suppress(OSError):
         await writer.wait_closed()
