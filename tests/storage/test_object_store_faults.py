@@ -384,7 +384,8 @@ def test_what_a_push_and_a_pull_cost_in_requests(
             assert [method for method, _ in relay.seen] == ["GET"]
             relay.seen.clear()
             assert await store.url(digest_of(content), parts)
-            assert relay.seen == []
+            looks = ["HEAD"] if parts else []  # clients that are sent to parts cannot look elsewhere
+            assert [method for method, _ in relay.seen] == looks
 
         on_bucket(replace(address, endpoint=relay.endpoint), work)
 
