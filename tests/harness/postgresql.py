@@ -108,7 +108,11 @@ class _Service:
             return
         if self.running:
             os.kill(self.pid, number)
-        self._process.wait(STOP_SECONDS)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def start(self) -> Self:
         """Start it and wait until it answers."""
@@ -228,6 +232,10 @@ class PgBouncer(_Service):
 
     def __str__(self) -> str:
         return f"PgBouncer on port {self.port}"
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it at once: at SIGINT it waits for clients to leave."""
+        super().stop(number)
 
     def start(self) -> Self:
         """Start it and wait until it answers."""
