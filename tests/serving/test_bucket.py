@@ -27,9 +27,9 @@ def settings(engine: Swift, bucket: str, database: Path) -> dict[str, str]:
 
 
 def server(tmp_path: Path, name: str, engine: Swift, bucket: str) -> Server:
-    """A server with a log and a database of its own."""
+    """A server with a log and a database of its own, and several workers."""
     (tmp_path / name).mkdir()
-    return Server(tmp_path / name, settings(engine, bucket, tmp_path / name / "database"))
+    return Server(tmp_path / name, settings(engine, bucket, tmp_path / name / "database") | {"server.workers": "2"})
 
 
 def push_as_docker(repository: Repository, content: bytes) -> None:
@@ -61,6 +61,8 @@ def test_a_second_server_with_a_database_of_its_own_is_refused(tmp_path: Path, s
         second = server(tmp_path, "second", swift, bucket)
         assert "several servers on one bucket need one database: set metadata.url" in refused(second, 60)
         assert Repository(Client(first), "a/b").tags() == ["v1"]
+        first.restart()
+        assert Repository(Client(first), "a/b").tags() == ["v1"], "the bucket still belongs to its database"
 
 
 @pytest.mark.parametrize("killed", [False, True])

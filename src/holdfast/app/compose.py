@@ -117,7 +117,7 @@ async def build(
 
         async def begin() -> None:
             beginning = Beginning(place, database, store, ends.links, tree, locks, clock)
-            occupancy = _occupancy(place, ends, start) if reports else None
+            occupancy = _occupancy(place, ends, start)
             presence = Presence(locks, database, start) if place.server else None
             if presence:
                 after.push_async_callback(presence.close)
@@ -125,10 +125,9 @@ async def build(
             gate.open()
             checks.start()
             after.push_async_callback(checks.close)
-            if reports and isinstance(tree, TreeQueue):
-                after.push_async_callback(_stopped, asyncio.create_task(tree.work_off()))
-            if reports and not _read_only(settings, place):
-                _work(ends, _jobs(settings, place, ends, uploads, clock), occupancy, gate, after)
+            if reports:
+                tasks = [] if _read_only(settings, place) else _jobs(settings, place, ends, uploads, clock)
+                _work(ends, tasks, occupancy, gate, after)
 
         await stack.enter_async_context(after)
         return Registry(api, begin, stack.pop_all().aclose)
@@ -152,6 +151,8 @@ def _work(ends: BackEnds, tasks: list[Job], occupancy: Occupancy | None, gate: G
     if occupancy:
         after.push_async_callback(occupancy.leave)
         after.push_async_callback(_stopped, asyncio.create_task(_keep(occupancy, gate)))
+    if isinstance(ends.tree, TreeQueue):
+        after.push_async_callback(_stopped, asyncio.create_task(ends.tree.work_off()))
 
 
 def _jobs(settings: Settings, place: Place, ends: BackEnds, uploads: Uploads, clock: Clock) -> list[Job]:

@@ -1,6 +1,5 @@
 """Joining: blobs whose bytes came in parts are put at registry:2's place in the background, and the parts go when nobody reads them any more."""
 
-import asyncio
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -11,6 +10,7 @@ from holdfast.metadata.queries import blobs, parts
 from holdfast.metadata.queries.blobs import Blob
 from holdfast.registry.clock import Clock
 from holdfast.registry.manifests import READ_FOR
+from holdfast.storage.background import all_ended
 from holdfast.storage.port import BlobStore, StorageError
 
 log = structlog.get_logger("holdfast.joining")
@@ -41,11 +41,7 @@ class Joiner:
         while page := await self.database.read(lambda c, a=after: parts.parted(c, a, PAGE)):  # type: ignore[misc]
             after = page[-1].digest
             for first in range(0, len(page), AT_ONCE):
-                ended = await asyncio.gather(*map(self._join, page[first : first + AT_ONCE]), return_exceptions=True)
-                for result in ended:
-                    if isinstance(result, BaseException):
-                        raise result
-                joined += sum(result is True for result in ended)
+                joined += sum(await all_ended(map(self._join, page[first : first + AT_ONCE])))
         await self.tidy()
         return joined
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from holdfast.metadata.port import Database, DatabaseError
 from holdfast.metadata.queries import leases
+from holdfast.storage.background import Background
 from holdfast.storage.locks import MemoryLocks
 from holdfast.storage.port import StorageUnavailable
 
@@ -51,7 +52,7 @@ class LeaseLocks:
         self._inner = MemoryLocks()
         self._holds: dict[str, _Hold] = {}
         self._keeping: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background()
         self._tidy = False
 
     @asynccontextmanager
@@ -100,11 +101,13 @@ class LeaseLocks:
             raise StorageUnavailable(f"waiting for the lease {name!r}: {error}") from error
 
     async def _attempt(self, name: str, holder: str) -> bool:
-        taking = self._start(self._database.write(lambda c: leases.take(c, name, holder, self._milliseconds)))
+        taking = self._background.start(
+            self._database.write(lambda c: leases.take(c, name, holder, self._milliseconds))
+        )
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
-            self._start(self._give_back(taking, name, holder))
+            self._background.start(self._give_back(taking, name, holder))
             raise
 
     async def _give_back(self, taking: asyncio.Task[bool], name: str, holder: str) -> None:
@@ -116,27 +119,16 @@ class LeaseLocks:
         with suppress(DatabaseError):  # it lapses
             await self._database.write(lambda c: leases.release(c, name, holder))
 
-    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # who waits is told; if nobody does, nobody needs it
-
     async def _apart(self, work: Coroutine[Any, Any, None]) -> None:
         """Do it to the end, even if this task is cancelled meanwhile."""
-        await asyncio.shield(self._start(work))
+        await asyncio.shield(self._background.start(work))
 
     def _keep(self) -> None:
         if not self._tidy:
             self._tidy = True
-            self._start(self._database.write(lambda c: leases.forget(c, FORGOTTEN)))
+            self._background.start(self._database.write(lambda c: leases.forget(c, FORGOTTEN)))
         if self._keeping is None or self._keeping.done():
-            self._keeping = self._start(self._keep_all())
+            self._keeping = self._background.start(self._keep_all())
 
     async def _keep_all(self) -> None:
         """Renew all that is held, in one transaction, until nothing is."""

@@ -15,6 +15,7 @@ from holdfast.metadata.port import Database, DatabaseError
 from holdfast.metadata.queries import dirty
 from holdfast.metadata.queries.dirty import DirtyRow
 from holdfast.registry.tree import TreeWriter
+from holdfast.storage.background import all_ended
 from holdfast.storage.locks import Locks, MemoryLocks
 from holdfast.storage.port import BlobStore, StorageError
 
@@ -107,14 +108,7 @@ class TreeQueue(TreeWriter):
         for row in rows:
             by_repository.setdefault(row.repository, []).append(row)
         room = asyncio.Semaphore(AT_ONCE)
-        # All have ended when this goes on: nothing is written without the lease.
-        ended = await asyncio.gather(
-            *(self._write_all(group, room) for group in by_repository.values()), return_exceptions=True
-        )
-        for result in ended:
-            if isinstance(result, BaseException):
-                raise result
-        results = [result for result in ended if not isinstance(result, BaseException)]
+        results = await all_ended(self._write_all(group, room) for group in by_repository.values())
         written = [id_ for ids, _ in results for id_ in ids]
         await self._database.write(lambda c: dirty.clean(c, written))
         return len(written), next((error for _, error in results if error), None)

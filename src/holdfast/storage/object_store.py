@@ -18,10 +18,11 @@ from obstore.store import ObjectStore
 
 from holdfast.model.digests import Digest
 from holdfast.storage import paths
+from holdfast.storage.background import Background
 from holdfast.storage.object_bucket import Bucket, ObjectOptions
 from holdfast.storage.object_parts import Part, decoded
 from holdfast.storage.object_reader import ObjectBlobReader
-from holdfast.storage.object_upload import Background, ObjectUpload
+from holdfast.storage.object_upload import ObjectUpload
 from holdfast.storage.port import BlobReader, StorageUnavailable, Upload, UploadKey
 
 LARGEST_SMALL_FILE = 1024 * 1024

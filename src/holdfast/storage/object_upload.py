@@ -3,14 +3,14 @@ segments stay apart until the caller records one of them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 from uuid import uuid4
 
 from holdfast.model.digests import Digest
 from holdfast.storage import paths
+from holdfast.storage.background import Background
 from holdfast.storage.hashing import ContentHash, content_hash, resumed
 from holdfast.storage.object_bucket import Bucket
 from holdfast.storage.object_parts import Part, decoded, encoded
@@ -34,30 +34,6 @@ class Aim:
 
     digest: Digest
     ready: Callable[[int], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class Background:
-    """Work that goes on after the request that began it; `wait` before the store is closed."""
-
-    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
-
-    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Begin; what it raises stays unsaid, since a sweep finds what it has left."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()
-
-    async def wait(self) -> None:
-        """Return when nothing is under way."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
 
 
 class ObjectUpload:
